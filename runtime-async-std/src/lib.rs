@@ -1,0 +1,1 @@
+//! Drives klamm's core on async-std

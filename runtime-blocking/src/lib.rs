@@ -1,0 +1,1 @@
+//! Drives klamm's core on a thread of its own, without an executor

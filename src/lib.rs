@@ -1,0 +1,1 @@
+//! klamm: an Apache Kafka client for Rust.

@@ -1,0 +1,1 @@
+//! Golden vectors, message schemas and config keys compared with Kafka

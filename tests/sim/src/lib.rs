@@ -1,0 +1,1 @@
+//! The whole client over a virtual network and clock, from one seed
