@@ -1,0 +1,1 @@
+//! Record batches: encoded in place, decoded lazily.

@@ -1,0 +1,1 @@
+//! Bytes on the wire: primitives, messages, frames, versions.
