@@ -1,0 +1,186 @@
+//! Everything that an application can ask, as data.
+
+use crate::config::{ConsumerConfig, ProducerConfig};
+use crate::metadata::OffsetSpec;
+use crate::wire::Uuid;
+use crate::{ConsumerIx, PartitionIx, ProducerIx, Time, Timestamp};
+use std::sync::Arc;
+
+/// Whom a command or an event concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// The cluster connection itself.
+    Kafka,
+    /// One producer.
+    Producer(ProducerIx),
+    /// One consumer.
+    Consumer(ConsumerIx),
+    /// The administration.
+    Admin,
+}
+
+/// A topic's name and a partition's number: the words of the application.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition, from 0.
+    pub partition: i32,
+}
+
+/// Under which decision something was asked, fetched or reported (contracts A9). Unequal stamps are dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    /// Counted by the core: one more for each assignment, reset, recreated topic, truncation and eviction.
+    pub assign: u32,
+    /// Counted by the front: one more for each seek of the application.
+    pub seek: u32,
+}
+
+/// Where a consumer shall go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SeekTo {
+    /// At this offset, whose record has this leader epoch (-1: not known).
+    Offset {
+        /// The next offset to read.
+        offset: i64,
+        /// Leader epoch of the record before it, for truncation detection (KIP-320).
+        leader_epoch: i32,
+    },
+    /// At the first record.
+    Beginning,
+    /// Behind the last record.
+    End,
+    /// At the first record that is not older.
+    Timestamp(Timestamp),
+}
+
+/// An offset to commit: the next one to read, with what is stored beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitOffset {
+    /// The next offset to read.
+    pub offset: i64,
+    /// Leader epoch of the record before it; -1 if not known.
+    pub leader_epoch: i32,
+    /// Free text kept with the offset.
+    pub metadata: Arc<str>,
+}
+
+/// What a consumer reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Subscription {
+    /// Nothing: leaves the group.
+    None,
+    /// These topics, shared within the group; without a group all their partitions.
+    Topics(Vec<Arc<str>>),
+    /// These partitions, as a manual assignment (with a group id too: then the group is for commits only).
+    Partitions(Vec<TopicPartition>),
+}
+
+/// Ends a [`Command::CloseConsumer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseConsumer {
+    /// Whether the positions that the front reported are committed (auto-commit).
+    pub commit: bool,
+    /// Whether the member leaves the group; else it stays until its session ends (KIP-1092).
+    pub leave: bool,
+}
+
+/// Everything that an application can ask. Answered by [`Event::Done`](super::Event::Done) with the command's `OpId`,
+/// unless the variant says otherwise.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// Done when a broker answered and the login was accepted.
+    Connect,
+    /// Ends the operation with a timeout error at this time; the work itself goes on. No answer of its own.
+    Deadline(Time),
+    /// Flush, commit and leave were done by the front: drops the roles, closes the links, ends.
+    Shutdown {
+        /// Links are aborted then.
+        deadline: Time,
+    },
+
+    /// A new producer, whose index the front chose. No answer.
+    OpenProducer(ProducerIx, Arc<ProducerConfig>),
+    /// Asks for a topic on behalf of a producer: `Event::Topic` follows, now and at every change.
+    Topic(ProducerIx, Arc<str>),
+    /// The producer has handed over everything and goes. Answered when its queues are empty or the deadline came.
+    CloseProducer(ProducerIx, Time),
+
+    /// A new consumer, whose index the front chose. No answer.
+    OpenConsumer(ConsumerIx, Arc<ConsumerConfig>),
+    /// Replaces what the consumer reads. Answered at once with an error or `Reply::Unit`.
+    Subscribe(ConsumerIx, Subscription),
+    /// Adds partitions to a manual assignment.
+    Assign(ConsumerIx, Vec<TopicPartition>),
+    /// Takes partitions out of a manual assignment.
+    Unassign(ConsumerIx, Vec<TopicPartition>),
+    /// The application has seen the assignment `token`: fetching of its new partitions may begin. No answer.
+    Applied(ConsumerIx, u64),
+    /// The application lets go of a partition of the revocation `token`. No answer.
+    Released(ConsumerIx, u64, PartitionIx),
+    /// Moves the position; the number is the front's new `Stamp::seek`. No answer, errors come with the next poll.
+    Seek(ConsumerIx, TopicPartition, u32, SeekTo),
+    /// Stops (true) and starts (false) fetching of partitions. No answer.
+    Pause(ConsumerIx, Vec<TopicPartition>, bool),
+    /// Commits offsets; `None` in place of a stamp for partitions that the consumer does not own.
+    Commit(ConsumerIx, Vec<(TopicPartition, Option<Stamp>, CommitOffset)>),
+    /// Reads committed offsets: `Reply::Committed`.
+    Committed(ConsumerIx, Vec<TopicPartition>),
+    /// Answers with `Reply::Position` once the partition has one.
+    Position(ConsumerIx, TopicPartition),
+    /// Asks for a new rebalance at the next chance (KIP-568).
+    Rejoin(ConsumerIx, Arc<str>),
+    /// Leaves and ends.
+    CloseConsumer(ConsumerIx, CloseConsumer, Time),
+
+    /// Looks offsets up: `Reply::Offsets`.
+    ListOffsets(Vec<(TopicPartition, OffsetSpec)>, crate::config::IsolationLevel),
+    /// The partitions of a topic: `Reply::Topic`.
+    DescribePartitions(Arc<str>),
+    /// All topics: `Reply::Topics`.
+    ListTopics,
+    /// An administrative operation.
+    Admin(Box<crate::admin::AdminRequest>),
+    /// A request in wire form to a place: `Reply::Raw`.
+    Raw {
+        /// Where to.
+        to: Route,
+        /// The API's key.
+        api_key: i16,
+        /// The version that `body` is written in.
+        version: i16,
+        /// The body behind the request header.
+        body: bytes::Bytes,
+    },
+}
+
+/// Where a raw request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Route {
+    /// Any broker.
+    Any,
+    /// This broker.
+    Broker(i32),
+    /// The broker that metadata names as controller.
+    Controller,
+    /// The coordinator of a group.
+    Group(Arc<str>),
+    /// The coordinator of a transactional id.
+    TransactionalId(Arc<str>),
+    /// The leader of a partition.
+    Leader(TopicPartition),
+}
+
+/// A topic by name or by id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TopicName {
+    /// Its name.
+    Name(Arc<str>),
+    /// Its id (KIP-516).
+    Id(Uuid),
+}

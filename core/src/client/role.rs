@@ -1,0 +1,184 @@
+//! The contract between the client and its role machines (producer, consumer, admin, metadata, coordinators).
+//!
+//! A role says what it needs as a level (`needs`), is asked for requests when a link can take one (`poll_request`), and is
+//! told every outcome (`handle_response`). No closures, nothing to cancel: a request belongs to its role (contracts A20, B15).
+
+use super::Event;
+use crate::error::ErrorCode;
+use crate::metadata::{Names, View};
+use crate::rng::Rng;
+use crate::stats::Stats;
+use crate::wire::{ApiKey, ApiRanges};
+use crate::{BrokerId, ConsumerIx, Now, OpId, PartitionIx, ProducerIx, TopicIx};
+use bytes::Bytes;
+use smallvec::SmallVec;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a connection is for: two requests share one only if either may wait for the other (contracts B3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Lane {
+    /// Metadata, FindCoordinator, InitProducerId without a transaction, ListOffsets of the ends, OffsetForLeaderEpoch.
+    Control,
+    /// Admin and whatever carries a timeout, ListOffsets by time.
+    Slow,
+    /// Produce of one producer.
+    Produce(ProducerIx),
+    /// Fetch of one consumer: one outstanding.
+    Fetch(ConsumerIx),
+    /// Heartbeat, commit, offset fetch, leave of one consumer.
+    Group(ConsumerIx),
+    /// Join and sync of one consumer: they park.
+    Join(ConsumerIx),
+}
+
+/// What a coordinator coordinates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum CoordinatorKind {
+    Group,
+    Transaction,
+}
+
+/// Whose request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Owner {
+    Metadata,
+    Coordinators,
+    Producer(ProducerIx),
+    Consumer(ConsumerIx),
+    Admin,
+}
+
+/// Names a request towards its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Tag {
+    pub(crate) owner: Owner,
+    pub(crate) token: u64,
+}
+
+/// A request that a role has built for one link.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) tag: Tag,
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    /// The body behind the request header, in pieces that are never copied.
+    pub(crate) body: SmallVec<[Bytes; 2]>,
+    /// How long the broker may take once it is this request's turn; the link adds its slack (contracts B5).
+    pub(crate) timeout: Duration,
+    /// No answer will come (Produce with acks=0): completes when its last byte is written (contracts A25).
+    pub(crate) silent: bool,
+    /// The largest answer that makes sense (contracts C-2).
+    pub(crate) max_response: usize,
+}
+
+/// A broker's answer: `frame[at..]` is the body behind the response header.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) version: i16,
+    pub(crate) frame: Vec<u8>,
+    pub(crate) at: usize,
+}
+
+impl Response {
+    pub(crate) fn body(&self) -> &[u8] {
+        self.frame.get(self.at..).unwrap_or_default()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RequestError {
+    /// Not one byte of it reached the socket.
+    NotSent(crate::Error),
+    /// The connection ended, or its deadline passed, after at least one byte was taken: the broker may have acted on it.
+    Lost(crate::Error),
+}
+
+impl RequestError {
+    pub(crate) fn error(&self) -> &crate::Error {
+        match self {
+            Self::NotSent(error) | Self::Lost(error) => error,
+        }
+    }
+}
+
+/// What a role may know of the link that it builds a request for. Only ready, unmuted links with room are offered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinkFacts<'a> {
+    pub(crate) broker: BrokerId,
+    pub(crate) lane: Lane,
+    pub(crate) versions: &'a ApiRanges,
+    /// Requests under way on it.
+    pub(crate) in_flight: usize,
+    /// Bytes in its outbox.
+    pub(crate) queued: usize,
+}
+
+/// What a role wants, while it wants it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// Links to be dialled and kept.
+    pub(crate) links: BTreeSet<(BrokerId, Lane)>,
+    /// Any broker's link of these lanes will do.
+    pub(crate) any: BTreeSet<Lane>,
+    /// Topics to be known, and whether the broker may create them (contracts C-8).
+    pub(crate) topics: std::collections::BTreeMap<TopicIx, bool>,
+    /// Topics known only by id (assignments of newer brokers).
+    pub(crate) topic_ids: BTreeSet<crate::wire::Uuid>,
+    /// All topics are wanted.
+    pub(crate) all_topics: bool,
+    /// Coordinators to be known.
+    pub(crate) coordinators: BTreeSet<(CoordinatorKind, Arc<str>)>,
+}
+
+/// What a role tells the shared machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// The view of a topic is wrong: refresh. `leader_epoch` above the view's skips the backoff (contracts B20).
+    Stale { topic: TopicIx, code: ErrorCode, leader_epoch: Option<i32> },
+    /// A broker named the new leader (KIP-951); `endpoint` if it told the address.
+    Leader { partition: PartitionIx, broker: BrokerId, leader_epoch: i32, endpoint: Option<crate::metadata::Node> },
+    /// A coordinator is no longer the one we know.
+    CoordinatorLost { kind: CoordinatorKind, key: Arc<str>, broker: BrokerId },
+    /// An answer cannot be decoded or contradicts itself: the link it came by is aborted (contracts A25).
+    Undecodable { error: crate::Error },
+    /// An operation has this deadline; the client answers it with a timeout unless it is done before.
+    Deadline { op: OpId, at: crate::Time },
+}
+
+/// What every role call gets beside its own arguments.
+pub(crate) struct Cx<'a> {
+    pub(crate) now: Now,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) view: &'a Arc<View>,
+    pub(crate) names: &'a mut Names,
+    pub(crate) coordinators: &'a crate::cluster::Coordinators,
+    pub(crate) events: &'a mut VecDeque<Event>,
+    pub(crate) news: &'a mut Vec<News>,
+    pub(crate) stats: &'a mut Stats,
+}
+
+impl Cx<'_> {
+    /// Answers an operation.
+    pub(crate) fn done(&mut self, op: OpId, result: Result<super::Reply, crate::Error>) {
+        self.events.push_back(Event::Done { op, result });
+    }
+}
+
+/// A role machine. (A contract for readers: the client calls the roles by name, never through `dyn`.)
+pub(crate) trait RoleMachine {
+    /// Adds what it needs now.
+    fn needs(&self, out: &mut Needs, view: &View, names: &Names);
+    /// A request for this link, if it has one now. Asked until it returns `None`.
+    fn poll_request(&mut self, link: &LinkFacts<'_>, cx: &mut Cx<'_>) -> Option<Request>;
+    /// The outcome of a request: exactly one for each that it built. `broker` is the one it was built for.
+    fn handle_response(&mut self, cx: &mut Cx<'_>, broker: BrokerId, tag: Tag, result: Result<Response, RequestError>);
+    /// The view changed.
+    fn handle_metadata(&mut self, cx: &mut Cx<'_>, diff: &crate::metadata::Diff);
+    /// Its timer is due; too early is no harm.
+    fn handle_timeout(&mut self, cx: &mut Cx<'_>);
+    /// When it wants `handle_timeout`.
+    fn poll_timeout(&self) -> Option<crate::Wake>;
+}
