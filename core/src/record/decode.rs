@@ -1,0 +1,274 @@
+//! The records of one batch, read lazily and borrowed from its decompressed bytes.
+
+use super::batch::{BatchHeader, RECORD_MIN};
+use super::encode::Header;
+use super::error::{Fault, RecordError};
+use super::varint::{get32, get64};
+
+/// What a batch's header says that its records are read by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordsInfo {
+    /// What offset deltas count from.
+    pub base_offset: i64,
+    /// The highest offset delta that a record may have.
+    pub last_offset_delta: i32,
+    /// What timestamp deltas count from, in ms.
+    pub base_timestamp: i64,
+    /// The timestamp of every record, if the broker set one for the batch.
+    pub append_time: Option<i64>,
+    /// How many records there are.
+    pub count: u32,
+}
+
+impl From<&BatchHeader> for RecordsInfo {
+    fn from(header: &BatchHeader) -> Self {
+        Self {
+            base_offset: header.base_offset,
+            last_offset_delta: header.last_offset_delta,
+            base_timestamp: header.base_timestamp,
+            append_time: header.append_time(),
+            count: u32::try_from(header.count).unwrap_or(0),
+        }
+    }
+}
+
+/// One record, borrowed from the bytes of its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordView<'a> {
+    /// Its offset in the partition.
+    pub offset: i64,
+    /// Its timestamp in ms; -1 where the format has none.
+    pub timestamp: i64,
+    /// Its key; null is not the same as empty.
+    pub key: Option<&'a [u8]>,
+    /// Its value; null (a tombstone) is not the same as empty.
+    pub value: Option<&'a [u8]>,
+    /// Its headers, in order, repeated keys included.
+    pub headers: Headers<'a>,
+}
+
+/// The headers of one record, checked before: iteration gives all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Headers<'a> {
+    left: u32,
+    bytes: &'a [u8],
+}
+
+impl<'a> Headers<'a> {
+    fn read(&mut self) -> Result<Header<'a>, Fault> {
+        let mut at = 0;
+        let Some(key) = field(self.bytes, &mut at)? else { return Err(Fault::FieldLength(-1)) };
+        let value = field(self.bytes, &mut at)?;
+        self.bytes = self.bytes.get(at..).unwrap_or_default();
+        self.left -= 1;
+        Ok(Header { key, value })
+    }
+
+    fn check(mut self) -> Result<(), Fault> {
+        while self.left > 0 {
+            self.read()?;
+        }
+        if self.bytes.is_empty() { Ok(()) } else { Err(Fault::Trailing(self.bytes.len())) }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The last header with this key: the one that counts where a key repeats.
+    pub fn last(&self, name: &str) -> Option<Header<'a>> {
+        self.filter(|h| h.key == name.as_bytes()).last()
+    }
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = Header<'a>;
+
+    fn next(&mut self) -> Option<Header<'a>> {
+        if self.left == 0 {
+            return None;
+        }
+        let next = self.read().ok();
+        if next.is_none() {
+            self.left = 0;
+        }
+        next
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Headers<'_> {}
+
+/// Reads one record at `at` and moves `at` behind it; gives its offset delta beside it.
+#[inline(always)]
+fn read<'a>(
+    bytes: &'a [u8],
+    at: &mut usize,
+    info: &RecordsInfo,
+    check_headers: bool,
+) -> Result<(i64, RecordView<'a>), Fault> {
+    let mut start = *at;
+    let length = get32(bytes, &mut start)?;
+    // The record is cut out first: no field can leave it.
+    let size = usize::try_from(length).map_err(|_| Fault::FieldLength(length))?;
+    let end = start.checked_add(size).ok_or(Fault::Truncated)?;
+    let record = bytes.get(start..end).ok_or(Fault::Truncated)?;
+    // The first byte holds attributes, of which none is in use.
+    let mut p = 1;
+    let timestamp_delta = get64(record, &mut p)?;
+    let offset_delta = get32(record, &mut p)?;
+    let key = field(record, &mut p)?;
+    let value = field(record, &mut p)?;
+    let count = get32(record, &mut p)?;
+    let rest = record.get(p..).ok_or(Fault::Truncated)?;
+    // A header takes two bytes at least.
+    let left = u32::try_from(count).ok().filter(|n| *n as usize <= rest.len() / 2);
+    let headers = Headers { left: left.ok_or(Fault::HeaderCount(count))?, bytes: rest };
+    if check_headers {
+        headers.check()?;
+    }
+    let timestamp = match info.append_time {
+        Some(time) => time,
+        None => info.base_timestamp.checked_add(timestamp_delta).ok_or(Fault::Overflow)?,
+    };
+    let offset = info.base_offset.checked_add(offset_delta).ok_or(Fault::Overflow)?;
+    *at = end;
+    Ok((offset_delta, RecordView { offset, timestamp, key, value, headers }))
+}
+
+/// Reads a nullable field: a length, then so many bytes.
+#[inline(always)]
+fn field<'a>(bytes: &'a [u8], at: &mut usize) -> Result<Option<&'a [u8]>, Fault> {
+    let length = get32(bytes, at)?;
+    let Ok(size) = usize::try_from(length) else {
+        return if length == -1 { Ok(None) } else { Err(Fault::FieldLength(length)) };
+    };
+    let end = at.checked_add(size).ok_or(Fault::FieldLength(length))?;
+    let field = bytes.get(*at..end).ok_or(Fault::FieldLength(length))?;
+    *at = end;
+    Ok(Some(field))
+}
+
+/// The records of a batch whose bytes nobody has checked yet. After an error there is nothing more.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    bytes: &'a [u8],
+    info: RecordsInfo,
+    at: usize,
+    index: u32,
+    last_delta: i64,
+    done: bool,
+}
+
+impl<'a> Records<'a> {
+    /// Over the decompressed records of a batch.
+    pub fn new(bytes: &'a [u8], info: RecordsInfo) -> Self {
+        Self { bytes, info, at: 0, index: 0, last_delta: -1, done: false }
+    }
+
+    /// Where the next record begins.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Checks the number of records against the number of bytes, before anything is read.
+    pub(super) fn check_count(&self) -> Result<(), RecordError> {
+        if self.info.count as usize <= self.bytes.len() / RECORD_MIN {
+            Ok(())
+        } else {
+            let count = i32::try_from(self.info.count).unwrap_or(i32::MAX);
+            Err(Fault::Count(count).at(self.info.base_offset, 0))
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<RecordView<'a>>, Fault> {
+        if self.index == self.info.count {
+            let rest = self.bytes.len() - self.at;
+            return if rest == 0 { Ok(None) } else { Err(Fault::Trailing(rest)) };
+        }
+        let mut at = self.at;
+        let (delta, view) = read(self.bytes, &mut at, &self.info, true)?;
+        if delta <= self.last_delta || delta > i64::from(self.info.last_offset_delta) {
+            return Err(Fault::OffsetDelta(delta));
+        }
+        self.at = at;
+        self.index += 1;
+        self.last_delta = delta;
+        Ok(Some(view))
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<RecordView<'a>, RecordError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        match self.step() {
+            Ok(Some(view)) => Some(Ok(view)),
+            Ok(None) => {
+                self.done = true;
+                None
+            }
+            Err(fault) => {
+                self.done = true;
+                Some(Err(fault.at(self.info.base_offset.saturating_add(self.last_delta).saturating_add(1), self.at)))
+            }
+        }
+    }
+}
+
+/// The records of a batch that was verified before: iteration cannot fail.
+#[derive(Clone, Debug)]
+pub struct VerifiedRecords<'a> {
+    bytes: &'a [u8],
+    info: RecordsInfo,
+    at: usize,
+    left: u32,
+}
+
+impl<'a> VerifiedRecords<'a> {
+    /// `count` records from byte `at` on, in decompressed bytes that were verified. Over other bytes it ends early
+    /// where a record makes no sense; it never panics.
+    pub fn new(bytes: &'a [u8], info: RecordsInfo, at: usize, count: u32) -> Self {
+        Self { bytes, info, at, left: count }
+    }
+
+    /// Where the next record begins: with [`len`](ExactSizeIterator::len) all that is needed to go on later.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+}
+
+impl<'a> Iterator for VerifiedRecords<'a> {
+    type Item = RecordView<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<RecordView<'a>> {
+        if self.left == 0 {
+            return None;
+        }
+        match read(self.bytes, &mut self.at, &self.info, false) {
+            Ok((_, view)) => {
+                self.left -= 1;
+                Some(view)
+            }
+            Err(_) => {
+                self.left = 0;
+                None
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for VerifiedRecords<'_> {}
