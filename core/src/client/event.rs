@@ -73,14 +73,7 @@ pub struct GroupMeta {
     pub instance: Option<Arc<str>>,
 }
 
-/// An aborted transaction as a fetch response lists it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AbortedTransaction {
-    /// Who aborted.
-    pub producer_id: i64,
-    /// Its first offset in the partition.
-    pub first_offset: i64,
-}
+pub use crate::record::AbortedTransaction;
 
 /// One partition's part of a fetch response, or an error at that place of the log (contracts A10: errors come in order).
 #[derive(Clone, Debug)]

@@ -100,8 +100,12 @@ impl Work {
     pub fn run(self) -> WorkDone {
         match self {
             Self::Pack(pack) => {
-                let mut out = Vec::with_capacity(pack.plain.len() / 2);
-                let packed = pack.compression.compress(&pack.plain, &mut out).map(|()| out);
+                let mut out = Vec::new();
+                let packed = pack.compression.compress(&pack.plain, &mut out);
+                let packed = packed.map_err(crate::Error::from).map(|len| {
+                    out.truncate(len);
+                    out
+                });
                 WorkDone::Packed(pack, packed)
             }
         }

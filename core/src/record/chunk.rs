@@ -14,7 +14,7 @@ use crate::codec::{Codec, CodecError, Decompressor};
 
 /// Which records of transactions are visible (`isolation.level`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Isolation {
+pub enum IsolationLevel {
     /// All of them, aborted ones included. Kafka's default.
     #[default]
     ReadUncommitted,
@@ -24,7 +24,7 @@ pub enum Isolation {
 
 /// A transaction that was aborted, as a fetch response lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AbortedTxn {
+pub struct AbortedTransaction {
     /// Whose transaction it was.
     pub producer_id: i64,
     /// The offset of its first record in the partition.
@@ -61,7 +61,7 @@ impl ControlMarker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLimits {
     /// Which records are visible.
-    pub isolation: Isolation,
+    pub isolation: IsolationLevel,
     /// Whether checksums are verified (`check.crcs`).
     pub check_crcs: bool,
     /// The most bytes that one batch may decompress to.
@@ -137,7 +137,7 @@ pub struct ChunkCursor {
     at: usize,
     next: i64,
     expected: i64,
-    aborted: Vec<AbortedTxn>,
+    aborted: Vec<AbortedTransaction>,
     opened: usize,
     aborting: BTreeSet<i64>,
     failed: Option<RecordError>,
@@ -147,8 +147,8 @@ pub struct ChunkCursor {
 impl ChunkCursor {
     /// A cursor over the chunk that answers a fetch from `asked`. `aborted` is the list that came with this very chunk,
     /// in any order.
-    pub fn new(asked: i64, mut aborted: Vec<AbortedTxn>, limits: ReadLimits) -> Self {
-        if limits.isolation == Isolation::ReadUncommitted {
+    pub fn new(asked: i64, mut aborted: Vec<AbortedTransaction>, limits: ReadLimits) -> Self {
+        if limits.isolation == IsolationLevel::ReadUncommitted {
             aborted.clear();
         }
         aborted.sort_unstable_by_key(|txn| txn.first_offset);
@@ -238,7 +238,7 @@ impl ChunkCursor {
             header.check_crc(raw.bytes)?;
         }
         let mut visible = header.next_offset() > self.next;
-        if self.limits.isolation == Isolation::ReadCommitted {
+        if self.limits.isolation == IsolationLevel::ReadCommitted {
             self.open_aborted(header.base_offset);
             let id = header.stamp.producer_id;
             if header.attributes.is_control() {

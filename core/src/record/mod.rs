@@ -17,7 +17,7 @@ mod varint;
 mod walk;
 
 pub use batch::{Attributes, BatchHeader, BodyFacts, HEADER_LEN, Stamp, TimestampType};
-pub use chunk::{AbortedTxn, ChunkCursor, ControlMarker, Isolation, ReadLimits, Section, VerifiedBatch};
+pub use chunk::{AbortedTransaction, ChunkCursor, ControlMarker, IsolationLevel, ReadLimits, Section, VerifiedBatch};
 pub use crc::{BodyCrc, crc32c};
 pub use decode::{Headers, RecordView, Records, RecordsInfo, VerifiedRecords};
 pub use encode::{BodyBuf, Header, Mark, SLACK, size_of_record};
