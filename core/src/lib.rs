@@ -12,3 +12,4 @@ pub mod wire;
 pub use error::{Error, ErrorCode, ErrorKind};
 pub use ids::*;
 pub use time::{Now, Time, Timers, Timestamp, Wake, Why};
+pub use wire::{ApiKey, Uuid};

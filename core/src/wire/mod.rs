@@ -1,14 +1,16 @@
 //! Bytes on the wire: primitives, messages, frames, versions.
 //!
-//! Messages are declared in the [`messages!`](notation) notation, one file per API, and read like the protocol guide. Whatever is
+//! Messages are declared in the `messages!` notation (`notation.rs`), one file per API, and read like the protocol guide. Whatever is
 //! read comes from the network: a [`Reader`] never believes a length, and memory is only allocated for bytes that are there.
 
 mod error;
+pub mod fetch;
 pub mod frame;
 #[macro_use]
 mod notation;
 pub mod messages;
 pub(crate) mod primitive;
+pub mod produce;
 mod reader;
 mod schema;
 mod uuid;
