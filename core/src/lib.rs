@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod config;
+pub mod driver;
 pub mod error;
 pub mod ids;
 pub mod record;

@@ -144,7 +144,8 @@ pub trait Net {
     /// The next answer to `lookup`, `connect` or `offload`.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<NetEvent<Self::Stream>>;
     /// Reads into `buf`, which is never empty; `Ok(0)` is the end of the stream.
-    fn poll_read(&mut self, stream: &mut Self::Stream, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
+    fn poll_read(&mut self, stream: &mut Self::Stream, cx: &mut Context<'_>, buf: &mut [u8])
+    -> Poll<io::Result<usize>>;
     /// Writes from `iov`.
     fn poll_write(
         &mut self,

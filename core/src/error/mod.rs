@@ -300,4 +300,6 @@ impl PartialEq for Error {
     }
 }
 
+impl Eq for Error {}
+
 const _: () = assert!(size_of::<Error>() == size_of::<usize>());

@@ -1,0 +1,428 @@
+//! The loop between a [`Machine`] that decides and a [`Net`] that waits: the same one under every runtime and in the simulator.
+
+mod conn;
+mod net;
+mod ready;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod toy;
+
+pub use net::{
+    Action, Clock, Close, Machine, Net, NetError, NetEvent, PackWork, Phase, SocketOptions, Work, WorkDone, WorkLost,
+};
+
+use crate::time::Wake;
+use crate::{ConnId, Now, Time};
+use conn::{Conn, Reading, Writing};
+use ready::Ready;
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Rounds before the loop lets other tasks of its runtime run.
+const ROUNDS: usize = 64;
+/// Slices of one vectored write.
+const SLICES: usize = 64;
+/// Vectored writes of one connection in one round.
+const WRITES: usize = 4;
+/// Longer than this between two turns is a stall: what arrived meanwhile is read before any deadline is judged (contracts B5).
+const STALL: Duration = Duration::from_secs(1);
+/// How long the outbox of a gracefully closed connection may take to leave.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Carries out what a machine decides, on whatever a runtime lends. A future in all but name: adapters poll it.
+pub struct Driver<M: Machine, N: Net> {
+    machine: M,
+    net: N,
+    clock: Clock,
+    conns: BTreeMap<ConnId, Conn<N::Stream>>,
+    ready: Arc<Ready>,
+    /// Connections to be read in the next round; a stale id is harmless.
+    reads: Vec<ConnId>,
+    /// Connections to be written in the next round.
+    writes: Vec<ConnId>,
+    /// Emptied and reused in each round.
+    scratch: Vec<ConnId>,
+    /// Look-ups, connects and works that the net still owes an answer.
+    owed: usize,
+    /// The earliest end of a graceful close.
+    closing: Option<Time>,
+    last_turn: Option<Time>,
+    stalled: bool,
+    done: bool,
+}
+
+impl<M: Machine, N: Net> Driver<M, N> {
+    /// A driver that has done nothing yet.
+    pub fn new(machine: M, net: N) -> Self {
+        let clock = net.clock();
+        Self {
+            machine,
+            net,
+            clock,
+            conns: BTreeMap::new(),
+            ready: Arc::default(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+            scratch: Vec::new(),
+            owed: 0,
+            closing: None,
+            last_turn: None,
+            stalled: false,
+            done: false,
+        }
+    }
+
+    /// The machine, for whoever drives this by hand.
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// The machine, for whoever drives this by hand; the next poll takes in what was changed.
+    pub fn machine_mut(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
+    /// The net, for whoever drives this by hand.
+    pub fn net_mut(&mut self) -> &mut N {
+        &mut self.net
+    }
+
+    /// Connections that are open or being opened.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Works until nothing is left to do, at most 64 rounds; ready once the machine is done and every connection closed.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.done {
+            return Poll::Ready(());
+        }
+        self.machine.register(cx.waker());
+        self.ready.awake();
+        self.note_stall();
+        for _ in 0..ROUNDS {
+            if self.round(cx) {
+                continue;
+            }
+            if self.machine.phase() == Phase::Done {
+                if self.conns.is_empty() {
+                    self.done = true;
+                    return Poll::Ready(());
+                }
+                if self.close_all() {
+                    continue;
+                }
+            }
+            if self.sleep(cx) {
+                self.last_turn = Some(self.clock.now().mono);
+                return Poll::Pending;
+            }
+        }
+        self.last_turn = Some(self.clock.now().mono);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Deadlines are judged only after what arrived while nobody looked (a frozen process, a blocked runtime).
+    fn note_stall(&mut self) {
+        let now = self.clock.now().mono;
+        let gap = self.last_turn.map_or(Duration::ZERO, |last| now.since(last));
+        self.stalled = gap > STALL && self.machine.poll_timeout().is_some_and(|wake| wake.at <= now);
+        if self.stalled {
+            for (id, conn) in &mut self.conns {
+                if conn.reading == Reading::Armed {
+                    conn.reading = Reading::Due;
+                    self.reads.push(*id);
+                }
+            }
+        }
+    }
+
+    /// One round: what came in, what is due, what goes out. True if anything was done or is left to do.
+    fn round(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = self.clock.now();
+        self.machine.handle_turn(now);
+        let mut busy = self.take_events(now, cx);
+        self.take_woken();
+        busy |= self.read_due(now);
+        self.stalled &= !self.reads.is_empty();
+        if !self.stalled {
+            busy |= self.expire(now);
+        }
+        busy |= self.act(now);
+        busy |= self.machine.poll_deliver(now);
+        while let Some(id) = self.machine.poll_transmit() {
+            self.want_write(id);
+            busy = true;
+        }
+        busy |= self.write_due(now);
+        while let Some(id) = self.machine.poll_resume() {
+            self.resume(id);
+            busy = true;
+        }
+        busy || !self.reads.is_empty() || !self.writes.is_empty()
+    }
+
+    fn take_events(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
+        // An adapter need not keep the waker while it owes nothing (tokio's `JoinSet` does not).
+        while self.owed > 0 {
+            let Poll::Ready(event) = self.net.poll_event(cx) else { break };
+            any = true;
+            self.owed -= 1;
+            match event {
+                NetEvent::Lookup(id, Ok(addrs)) => self.machine.handle_lookup(now, id, Ok(&addrs)),
+                NetEvent::Lookup(id, Err(error)) => self.machine.handle_lookup(now, id, Err(error)),
+                NetEvent::Worked(id, done) => self.machine.handle_work(now, id, done),
+                NetEvent::Connected(id, result) => self.connected(now, id, result),
+            }
+        }
+        any
+    }
+
+    fn connected(&mut self, now: Now, id: ConnId, result: Result<N::Stream, NetError>) {
+        // A connection closed meanwhile is not in the table: its stream ends here (contracts B16).
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        match result {
+            Ok(stream) => {
+                conn.stream = Some(stream);
+                conn.reading = Reading::Due;
+                self.reads.push(id);
+                self.machine.handle_connected(now, id);
+            }
+            Err(error) => {
+                self.conns.remove(&id);
+                self.machine.handle_closed(now, id, Some(error));
+            }
+        }
+    }
+
+    fn take_woken(&mut self) {
+        self.ready.take(&mut self.scratch);
+        for id in self.scratch.drain(..) {
+            let Some(conn) = self.conns.get_mut(&id) else { continue };
+            conn.signal.clear();
+            if conn.reading == Reading::Armed {
+                conn.reading = Reading::Due;
+                self.reads.push(id);
+            }
+            if conn.writing == Writing::Armed {
+                conn.writing = Writing::Due;
+                self.writes.push(id);
+            }
+        }
+    }
+
+    fn resume(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(&id).filter(|c| c.reading == Reading::Stopped) {
+            conn.reading = Reading::Due;
+            self.reads.push(id);
+        }
+    }
+
+    fn want_write(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(&id).filter(|c| c.writing == Writing::Idle) {
+            conn.writing = Writing::Due;
+            self.writes.push(id);
+        }
+    }
+
+    /// Reads each due connection once: one lent buffer is the quota, so that none starves another.
+    fn read_due(&mut self, now: Now) -> bool {
+        let mut due = std::mem::take(&mut self.reads);
+        let mut any = false;
+        for id in due.drain(..) {
+            if let Some(end) = self.read(now, id, &mut any) {
+                any = true;
+                self.end(now, id, end);
+            }
+        }
+        // What became due meanwhile was pushed to the new list; keep the larger allocation.
+        due.append(&mut self.reads);
+        self.reads = due;
+        any
+    }
+
+    /// One read. `Some` ends the connection.
+    fn read(&mut self, now: Now, id: ConnId, any: &mut bool) -> Option<Option<NetError>> {
+        let conn = self.conns.get_mut(&id).filter(|c| c.reading == Reading::Due)?;
+        let stream = conn.stream.as_mut()?;
+        let mut cx = Context::from_waker(&conn.waker);
+        let mut waste = [0; 1024];
+        let discard = conn.closing.is_some();
+        let buf = if discard { &mut waste[..] } else { self.machine.recv_buf(id).unwrap_or_default() };
+        if buf.is_empty() {
+            conn.reading = Reading::Stopped;
+            return conn.broken.take().map(Some);
+        }
+        match self.net.poll_read(stream, &mut cx, buf) {
+            Poll::Pending => {
+                conn.reading = Reading::Armed;
+                conn.broken.take().map(Some)
+            }
+            Poll::Ready(Ok(0)) => Some(conn.broken.take()),
+            Poll::Ready(Ok(n)) => {
+                *any = true;
+                self.reads.push(id);
+                if !discard {
+                    self.machine.handle_received(now, id, n);
+                }
+                None
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                self.reads.push(id);
+                None
+            }
+            Poll::Ready(Err(error)) => Some(Some(conn.broken.take().unwrap_or_else(|| error.into()))),
+        }
+    }
+
+    fn end(&mut self, now: Now, id: ConnId, why: Option<NetError>) {
+        // A connection that the machine closed itself is no news to it.
+        if self.conns.remove(&id).is_some_and(|conn| conn.closing.is_none()) {
+            self.machine.handle_closed(now, id, why);
+        }
+    }
+
+    fn expire(&mut self, now: Now) -> bool {
+        let mut any = false;
+        if self.machine.poll_timeout().is_some_and(|wake| wake.at <= now.mono) {
+            self.machine.handle_timeout(now);
+            any = true;
+        }
+        if self.closing.is_some_and(|at| at <= now.mono) {
+            self.conns.retain(|_, conn| conn.closing.is_none_or(|at| at > now.mono));
+            self.closing = self.conns.values().filter_map(|conn| conn.closing).min();
+            any = true;
+        }
+        any
+    }
+
+    fn act(&mut self, now: Now) -> bool {
+        let mut any = false;
+        while let Some(action) = self.machine.poll_action() {
+            any = true;
+            match action {
+                Action::Lookup { id, host, port } => {
+                    self.owed += 1;
+                    self.net.lookup(id, host, port);
+                }
+                Action::Connect { conn, addr, broker: _ } => {
+                    self.owed += 1;
+                    self.conns.insert(conn, Conn::new(self.ready.signal(conn)));
+                    self.net.connect(conn, addr, &self.machine.socket_options());
+                }
+                Action::Work { id, work } => {
+                    self.owed += 1;
+                    self.net.offload(id, work);
+                }
+                Action::Close { conn, how } => self.close(now, conn, how),
+            }
+        }
+        any
+    }
+
+    fn close(&mut self, now: Now, id: ConnId, how: Close) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let unsent = conn.stream.is_some() && self.machine.transmit(id, &mut [IoSlice::new(&[])]) > 0;
+        if how == Close::Abort || !unsent || conn.broken.is_some() {
+            self.conns.remove(&id);
+            return;
+        }
+        let until = now.mono + LINGER;
+        conn.closing = Some(until);
+        self.closing = Some(self.closing.map_or(until, |at| at.min(until)));
+        self.resume(id);
+        self.want_write(id);
+    }
+
+    /// The machine is done and will not ask: what it left open is closed, so that the loop ends.
+    fn close_all(&mut self) -> bool {
+        let now = self.clock.now();
+        let left: Vec<_> = self.conns.iter().filter(|(_, c)| c.closing.is_none()).map(|(id, _)| *id).collect();
+        for id in &left {
+            self.close(now, *id, Close::Graceful);
+        }
+        !left.is_empty()
+    }
+
+    fn write_due(&mut self, now: Now) -> bool {
+        let mut due = std::mem::take(&mut self.writes);
+        let mut any = false;
+        for id in due.drain(..) {
+            any |= self.write(now, id);
+        }
+        due.append(&mut self.writes);
+        self.writes = due;
+        any
+    }
+
+    /// Writes one connection until it is empty, blocked or has had its share.
+    fn write(&mut self, now: Now, id: ConnId) -> bool {
+        let Some(conn) = self.conns.get_mut(&id).filter(|c| c.writing == Writing::Due) else { return false };
+        let Some(stream) = &mut conn.stream else {
+            conn.writing = Writing::Idle;
+            return false;
+        };
+        let mut cx = Context::from_waker(&conn.waker);
+        for _ in 0..WRITES {
+            let mut iov = [IoSlice::new(&[]); SLICES];
+            let slices = self.machine.transmit(id, &mut iov);
+            let Some(iov) = iov.get(..slices).filter(|iov| !iov.is_empty()) else {
+                conn.writing = Writing::Idle;
+                if conn.closing.is_some() {
+                    self.conns.remove(&id);
+                }
+                return true;
+            };
+            let error = match self.net.poll_write(stream, &mut cx, iov) {
+                Poll::Pending => {
+                    conn.writing = Writing::Armed;
+                    return false;
+                }
+                Poll::Ready(Ok(0)) => io::Error::from(io::ErrorKind::WriteZero),
+                Poll::Ready(Ok(n)) => {
+                    self.machine.handle_sent(now, id, n);
+                    continue;
+                }
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Poll::Ready(Err(error)) => error,
+            };
+            // Answers that are already here must not become unknown outcomes: read to the end first (contracts 4.3).
+            conn.writing = Writing::Broken;
+            conn.broken = Some(error.into());
+            if conn.closing.is_some() {
+                self.conns.remove(&id);
+            } else if conn.reading != Reading::Due {
+                conn.reading = Reading::Due;
+                self.reads.push(id);
+            }
+            return true;
+        }
+        self.writes.push(id);
+        true
+    }
+
+    /// True if the loop may sleep now: nothing woke and no time came meanwhile.
+    fn sleep(&mut self, cx: &mut Context<'_>) -> bool {
+        let machine = self.machine.poll_timeout().map(|wake: Wake| wake.at);
+        let until = machine.into_iter().chain(self.closing).min();
+        let slept = self.net.poll_sleep(cx, until).is_pending() && self.ready.sleep(cx.waker());
+        if slept && self.machine.may_park() {
+            return true;
+        }
+        self.ready.awake();
+        false
+    }
+}
+
+impl<M: Machine, N: Net> Drop for Driver<M, N> {
+    fn drop(&mut self) {
+        let why = if self.done { "the client was closed" } else { "the runtime that drove the client went away" };
+        self.machine.abandon(why);
+    }
+}
