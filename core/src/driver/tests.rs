@@ -283,7 +283,7 @@ fn a_failed_connect_is_told_as_a_close() {
 #[test]
 fn lost_work_is_told() {
     let mut rig = Rig::new();
-    let compression = crate::codec::Compression::None;
+    let compression = crate::codec::Compression::NONE;
     let slot = (crate::ProducerIx(0), 0, crate::BatchNo(0));
     let work = Work::Pack(PackWork { slot, compression, plain: bytes::Bytes::new() });
     rig.machine().actions.push_back(Action::Work { id: WorkId(3), work });
