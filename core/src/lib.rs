@@ -5,6 +5,7 @@ pub mod config;
 pub mod driver;
 pub mod error;
 pub mod ids;
+pub mod producer;
 pub mod record;
 pub mod rng;
 pub mod time;
