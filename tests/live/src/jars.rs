@@ -1,0 +1,79 @@
+//! Kafka's jars: resolved once by Maven, then found on disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::folders::{self, Lock};
+use crate::need::{self, Missing};
+use crate::version::{Artifact, Version};
+
+/// The folder with a version's broker, its client and all that they need. Resolves it when it is not there yet.
+///
+/// # Errors
+/// [`Missing`] where Maven is not installed or its registry does not answer.
+pub fn of(version: Version) -> Result<PathBuf> {
+    let dir = folders::jars(version.number());
+    if dir.is_dir() {
+        return Ok(dir);
+    }
+    let _one_at_a_time = Lock::wait(&beside(&dir, ".lock"))?;
+    if !dir.is_dir() {
+        need::maven()?;
+        resolve(&dir, version.artifacts())?;
+    }
+    Ok(dir)
+}
+
+/// Every jar of a folder, as Java's `-cp` takes it.
+pub(crate) fn class_path(dir: &Path) -> String {
+    format!("{}/*", dir.display())
+}
+
+fn resolve(dir: &Path, artifacts: &[Artifact]) -> Result<()> {
+    let (part, pom) = (beside(dir, ".part"), beside(dir, ".pom.xml"));
+    // An interrupted run may have left a half: only a whole folder gets the final name.
+    if part.exists() {
+        fs::remove_dir_all(&part)?;
+    }
+    fs::write(&pom, project(artifacts))?;
+    let output = Command::new("mvn")
+        .args(["-B", "-q", "-f"])
+        .arg(&pom)
+        .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
+        .arg(format!("-DoutputDirectory={}", part.display()))
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run mvn")?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stdout);
+        let first = text.lines().find(|line| line.contains("ERROR")).unwrap_or("no message").trim().to_owned();
+        return Err(Missing::new(format!("mvn resolved no jars ({first})"), "connect to Maven's registry once").into());
+    }
+    if !part.is_dir() {
+        bail!("mvn ended well but wrote no jars to {}", part.display());
+    }
+    fs::rename(&part, dir).with_context(|| format!("cannot rename {} to {}", part.display(), dir.display()))
+}
+
+/// Not `with_extension`: a version ends in something that looks like one.
+fn beside(dir: &Path, suffix: &str) -> PathBuf {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn project(artifacts: &[Artifact]) -> String {
+    let dependency = |(group, name, version): &Artifact| {
+        format!(
+            "    <dependency><groupId>{group}</groupId><artifactId>{name}</artifactId><version>{version}</version></dependency>\n"
+        )
+    };
+    let dependencies: String = artifacts.iter().map(dependency).collect();
+    format!(
+        "<project>\n  <modelVersion>4.0.0</modelVersion>\n  <groupId>klamm.live</groupId>\n  <artifactId>jars</artifactId>\n  \
+         <version>1</version>\n  <packaging>pom</packaging>\n  <dependencies>\n{dependencies}  </dependencies>\n</project>\n"
+    )
+}

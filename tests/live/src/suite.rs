@@ -1,0 +1,183 @@
+//! Behaviours as data, and the runner that makes a named test of each on every target and runtime it is meant for.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use crate::need::Missing;
+use crate::target::{Kind, Stage, Target};
+
+/// Who drives the client under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// tokio.
+    Tokio,
+    /// async-std.
+    AsyncStd,
+    /// A thread of klamm's own.
+    Blocking,
+}
+
+impl Runtime {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tokio, Self::AsyncStd, Self::Blocking];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tokio => "tokio",
+            Self::AsyncStd => "async_std",
+            Self::Blocking => "blocking",
+        }
+    }
+}
+
+/// One thing that must hold, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Behaviour {
+    name: &'static str,
+    check: Check,
+    on: fn(Kind) -> bool,
+    alone: bool,
+    limit: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Check {
+    Once(fn(&Target) -> Result<()>),
+    PerRuntime(fn(&Target, Runtime) -> Result<()>),
+}
+
+impl Behaviour {
+    /// A behaviour of klamm: checked on every runtime.
+    pub const fn of_klamm(name: &'static str, check: fn(&Target, Runtime) -> Result<()>) -> Self {
+        Self::new(name, Check::PerRuntime(check))
+    }
+
+    /// A behaviour of this harness or of the brokers: no client of ours is involved.
+    pub const fn of_harness(name: &'static str, check: fn(&Target) -> Result<()>) -> Self {
+        Self::new(name, Check::Once(check))
+    }
+
+    const fn new(name: &'static str, check: Check) -> Self {
+        Self { name, check, on: |_| true, alone: false, limit: Duration::from_secs(120) }
+    }
+
+    /// Only on these targets.
+    pub const fn on(mut self, on: fn(Kind) -> bool) -> Self {
+        self.on = on;
+        self
+    }
+
+    /// With the cluster for itself: it does harm to nodes, which are mended afterwards.
+    pub const fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
+    /// It must end within this time instead of two minutes.
+    pub const fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+}
+
+/// Runs what the command line selects, as `cargo test` would. Every cluster is stopped before it returns.
+pub fn run(behaviours: &[Behaviour]) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    for kind in Kind::all() {
+        // Every trial holds the stage: a cluster ends with the last trial that could use it, selected or not.
+        let stage = Arc::new(Stage::new(kind));
+        let mut here: Vec<&Behaviour> = behaviours.iter().filter(|behaviour| (behaviour.on)(kind)).collect();
+        here.sort_by_key(|behaviour| behaviour.alone);
+        trials.extend(here.into_iter().flat_map(|behaviour| trials_of(*behaviour, kind, &stage)));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trials_of(behaviour: Behaviour, kind: Kind, stage: &Arc<Stage>) -> Vec<Trial> {
+    type Run = Box<dyn Fn(&Target) -> Result<()> + Send>;
+    let checks: Vec<(String, Run)> = match behaviour.check {
+        Check::Once(check) => vec![(format!("{}::harness::{}", kind.name(), behaviour.name), Box::new(check))],
+        Check::PerRuntime(check) => Runtime::ALL
+            .into_iter()
+            .map(|runtime| -> (String, Run) {
+                let name = format!("{}::{}::{}", kind.name(), runtime.name(), behaviour.name);
+                (name, Box::new(move |target| check(target, runtime)))
+            })
+            .collect(),
+    };
+    let trial = |(name, check): (String, Run)| {
+        let stage = Arc::clone(stage);
+        Trial::ignorable_test(name, move || verdict(perform(behaviour, check, &stage)))
+    };
+    checks.into_iter().map(trial).collect()
+}
+
+fn perform(behaviour: Behaviour, check: impl Fn(&Target) -> Result<()> + Send + 'static, stage: &Stage) -> Result<()> {
+    let _hold = stage.hold(behaviour.alone);
+    let target = stage.target()?;
+    let outcome = within(behaviour.limit, {
+        let target = target.clone();
+        move || check(&target)
+    });
+    if behaviour.alone {
+        let healed = target.real().and_then(|cluster| cluster.heal());
+        return outcome.and(healed);
+    }
+    outcome
+}
+
+/// Runs `check` in a thread of its own: one that hangs fails and does not hold up the rest.
+fn within(limit: Duration, check: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let outcome = panic::catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            Err(anyhow!("panicked: {}", text.unwrap_or("no message")))
+        });
+        // The runner has given up on us: nobody listens.
+        let _ = sender.send(outcome);
+    });
+    receiver.recv_timeout(limit).unwrap_or_else(|_| Err(anyhow!("did not end within {limit:?}")))
+}
+
+/// A missing prerequisite skips a test by name, except where it is required.
+fn verdict(outcome: Result<()>) -> Result<Completion, Failed> {
+    match outcome {
+        Ok(()) => Ok(Completion::Completed),
+        Err(error) => match error.downcast_ref::<Missing>() {
+            Some(missing) if !missing.is_failure() => Ok(Completion::ignored_with(missing)),
+            _ => Err(format!("{error:#}").into()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_hangs_or_panics_fails() {
+        assert!(within(Duration::from_secs(5), || Ok(())).is_ok());
+        let hung = within(Duration::from_millis(10), || {
+            thread::sleep(Duration::from_secs(1));
+            Ok(())
+        });
+        assert!(hung.unwrap_err().to_string().contains("did not end within"));
+        let panicked = within(Duration::from_secs(5), || panic!("on purpose"));
+        assert_eq!(panicked.unwrap_err().to_string(), "panicked: on purpose");
+    }
+
+    #[test]
+    fn an_error_is_a_failure_and_never_a_skipped_test() {
+        assert!(verdict(Err(anyhow!("wrong"))).is_err());
+        assert!(matches!(verdict(Ok(())), Ok(Completion::Completed)));
+    }
+}

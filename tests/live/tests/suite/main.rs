@@ -1,0 +1,21 @@
+//! The behaviour suite: everything that must hold on every cluster and every runtime, in one table.
+//!
+//! `cargo test -p klamm-live --test suite` runs all of it; `-- kafka_4_4_0::tokio` a part, `-- --list` names it.
+
+mod brokers;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::env::var_os(brokers::VICTIM).is_some() {
+        return match brokers::be_a_victim() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let tables = [brokers::BEHAVIOURS];
+    klamm_live::suite::run(&tables.concat())
+}
