@@ -1,0 +1,109 @@
+//! Keys of producers.
+
+use super::{
+    Acks, Alias, Compression, Partitioning, Plugin, Range, Serde,
+    Status::{Refused, Unsupported},
+    TimestampPrecision, TopicConfig, reader,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+section! {
+    /// What a producer goes by; validated.
+    ProducerConfig built by ProducerConfig in Producer;
+    keys {
+        /// How many replicas must have a record before it counts as written.
+        same acks: Acks = "acks" Text "all" [.words(&["all", "-1", "0", "1"]).kafka_2_5("1")
+            .aliases(&[Alias::of("request.required.acks")])];
+        /// How long a batch waits for more records. A lone `send` that is awaited does not wait.
+        plain linger: Duration = "linger.ms" Long "5" [.min(0).kafka_2_5("0")
+            .aliases(&[Alias::of("queue.buffering.max.ms")])];
+        /// How large a batch may grow, in bytes before compression; a larger record gets a batch of its own.
+        plain batch_size: usize = "batch.size" Int "16384" [.min(0).bytes()];
+        /// Memory for records that are not acknowledged yet.
+        plain buffer_memory: usize = "buffer.memory" Long "33554432" [.min(0).bytes()
+            .aliases(&[Alias::of("queue.buffering.max.kbytes").scale(1024)])];
+        /// How long a record may wait in line for memory or for its topic's metadata.
+        plain max_block: Duration = "max.block.ms" Long "60000" [.min(0)];
+        /// How large a Produce request, and so a record, may be, in bytes.
+        plain max_request_size: usize = "max.request.size" Int "1048576" [.min(0).bytes()
+            .aliases(&[Alias::of("message.max.bytes")])];
+        /// How many requests may wait for their answers on one connection; at most 5 with idempotence. Without
+        /// idempotence and with retries klamm sends one batch at a time per partition, so that a retry cannot overtake:
+        /// the order of records holds in every mode, whatever this number.
+        plain max_in_flight_requests_per_connection: u32 = "max.in.flight.requests.per.connection" Int "5" [.min(1)
+            .aliases(&[Alias::of("max.in.flight")])];
+        /// How often a batch is sent again at most; `delivery.timeout.ms` is the better limit.
+        same retries: u32 = "retries" Int "2147483647" [.min(0)
+            .aliases(&[Alias::of("message.send.max.retries")])];
+        /// How long a record may take in all, from the call of `send` to its acknowledgement.
+        plain delivery_timeout: Duration = "delivery.timeout.ms" Int "120000" [.min(0)
+            .aliases(&[Alias::of("message.timeout.ms").values(&[("0", "2147483647")])])];
+        /// Whether brokers recognise a batch that was sent twice, so that it is written once and in order (KIP-98).
+        plain enable_idempotence: bool = "enable.idempotence" Bool "true" [.kafka_2_5("false")];
+        /// Whether keys are ignored when a partition is chosen (KIP-794).
+        plain partitioner_ignore_keys: bool = "partitioner.ignore.keys" Bool "false";
+        /// Whether records without a key go rather to brokers that are faster (KIP-794).
+        plain partitioner_adaptive_partitioning_enable: bool = "partitioner.adaptive.partitioning.enable" Bool "true";
+        /// After how long a broker that takes no batches gets no more records without a key; 0: never (KIP-794).
+        plain partitioner_availability_timeout: Duration = "partitioner.availability.timeout.ms" Long "0" [.min(0)];
+        /// After how long a topic that is not written to is forgotten.
+        plain metadata_max_idle: Duration = "metadata.max.idle.ms" Long "300000" [.min(5000)];
+        /// How exact the default timestamp of a record is.
+        plain timestamp_precision: TimestampPrecision = "timestamp.precision" Text "coarse" [.words(&["coarse", "exact"]).klamm()];
+    }
+    read {
+        /// The codec and its level.
+        compression: Compression = reader::compression;
+        /// Who chooses partitions.
+        partitioning: Partitioning = reader::partitioning;
+        /// How long to wait for the answer to a Produce request; the broker is told the same limit.
+        request_timeout: Duration = |r: &mut reader::Reader<'_>| r.get("request.timeout.ms");
+        /// How long to wait before a batch is sent again, the first time.
+        retry_backoff: Duration = |r: &mut reader::Reader<'_>| r.get("retry.backoff.ms");
+        /// How long that wait becomes at most.
+        retry_backoff_max: Duration = |r: &mut reader::Reader<'_>| r.get("retry.backoff.max.ms");
+        /// The class that the configuration names for keys; the facade compares it with a typed topic's.
+        key_serializer: Option<Serde> = |r: &mut reader::Reader<'_>| r.serde("key.serializer");
+        /// The class that the configuration names for values.
+        value_serializer: Option<Serde> = |r: &mut reader::Reader<'_>| r.serde("value.serializer");
+        /// The application's interceptors, in order.
+        interceptors: Vec<Plugin> = |r: &mut reader::Reader<'_>| r.plugins("interceptor.classes");
+        /// What single topics have otherwise.
+        topics: BTreeMap<Arc<str>, TopicConfig> = |_: &mut reader::Reader<'_>| BTreeMap::new();
+    }
+    rows {
+        "How batches are compressed."
+            "compression.type" Text "none" [.field("compression").words(&["none", "gzip", "snappy", "lz4", "zstd"])
+                .aliases(&[Alias::of("compression.codec")])];
+        "The level of gzip; -1: its own choice."
+            "compression.gzip.level" Int "-1" [.field("compression").range(Range::WholeOr(1, 9, -1))];
+        "The level of lz4."
+            "compression.lz4.level" Int "9" [.field("compression").range(Range::Whole(1, 17))];
+        "The level of Zstandard."
+            "compression.zstd.level" Int "3" [.field("compression").range(Range::Whole(-131_072, 22))];
+        "The level of whichever codec is chosen; -1: its default."
+            "compression.level" Int "-1" [.field("compression").librdkafka().range(Range::Whole(-131_072, 22))];
+        "Who chooses the partition of a record that names none: Java's class, `uniform_sticky` or `round_robin`."
+            "partitioner.class" Class none [.field("partitioning")
+                .aliases(&[Alias::of("partitioner").values(&[("murmur2_random", "uniform_sticky"), ("murmur2", "uniform_sticky")])])];
+        "The class that turns keys into bytes."
+            "key.serializer" Class none [.field("key_serializer")];
+        "The class that turns values into bytes."
+            "value.serializer" Class none [.field("value_serializer")];
+        "Classes that see records on their way."
+            "interceptor.classes" List "" [.field("interceptors")];
+        "Whether records without a key go rather to leaders in the same rack (KIP-1123)."
+            "partitioner.rack.aware" Bool "false" [.status(Unsupported("this version does not look at racks when it writes"))];
+        "Whether buffers take their whole size at once."
+            "buffer.memory.allocation.strategy" Text "full" [.words(&["full", "incremental"])
+                .status(Unsupported("buffers grow with their batch"))];
+        "The name that makes a producer's transactions outlive it."
+            "transactional.id" Text none [.range(Range::NonEmpty).status(Refused("transactions are not yet supported in this version"))];
+        "How long a transaction may stay open."
+            "transaction.timeout.ms" Int "60000" [.status(Unsupported("transactions are not yet supported in this version"))];
+        "Whether an outside coordinator ends transactions (KIP-939)."
+            "transaction.two.phase.commit.enable" Bool "false" [.status(Refused("transactions are not yet supported in this version"))];
+    }
+}

@@ -1,0 +1,41 @@
+//! What one topic of a producer has otherwise.
+
+use super::{Acks, Compression};
+use std::time::Duration;
+
+/// What a producer does otherwise for one topic; validated, complete.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TopicConfig {
+    /// How many replicas must have a record.
+    pub acks: Acks,
+    /// The codec and its level.
+    pub compression: Compression,
+    /// How long a record may take in all.
+    pub delivery_timeout: Duration,
+    /// How large a batch may grow, in bytes.
+    pub batch_size: usize,
+}
+
+/// The keys that a topic may have of its own.
+pub(super) const KEYS: &[&str] = &[
+    "acks",
+    "compression.type",
+    "compression.gzip.level",
+    "compression.lz4.level",
+    "compression.zstd.level",
+    "compression.level",
+    "delivery.timeout.ms",
+    "batch.size",
+];
+
+impl TopicConfig {
+    pub(super) fn read(reader: &mut super::reader::Reader<'_>) -> Self {
+        Self {
+            acks: reader.get("acks"),
+            compression: super::reader::compression(reader),
+            delivery_timeout: reader.get("delivery.timeout.ms"),
+            batch_size: reader.get("batch.size"),
+        }
+    }
+}
