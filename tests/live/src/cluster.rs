@@ -312,7 +312,7 @@ pub fn sweep() -> Result<()> {
     for entry in fs::read_dir(&runs)? {
         let run = entry?.path();
         let Ok(Some(_owner)) = Lock::now(&run.join(OWNER)) else { continue };
-        let left = process::end_leftovers(&run)?;
+        let left = process::end_leftovers(&run, process::PATIENCE)?;
         if left > 0 {
             eprintln!("stopped {left} processes that a former run left in {}", run.display());
         }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 /// How long a process may take to end after TERM before it is killed.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running Java process of ours. Killed and reaped when dropped.
 #[derive(Debug)]
@@ -178,7 +178,7 @@ impl Drop for Watchdog {
 }
 
 /// Ends whatever a run that is no more left behind, by the pid files in its folder. Says how many were alive.
-pub(crate) fn end_leftovers(run: &Path) -> Result<usize> {
+pub(crate) fn end_leftovers(run: &Path, patience: Duration) -> Result<usize> {
     let mut left = Vec::new();
     for entry in fs::read_dir(run)? {
         let path = entry?.path();
@@ -192,7 +192,7 @@ pub(crate) fn end_leftovers(run: &Path) -> Result<usize> {
         let _ = kill_process(*pid, Signal::CONT);
         let _ = kill_process(*pid, Signal::TERM);
     }
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let alive = |pid: &&Pid| test_kill_process(**pid).is_ok() && belongs_to(**pid, run);
     while left.iter().any(|pid| alive(&pid)) && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(50));
@@ -276,7 +276,7 @@ mod tests {
         fs::write(run.join("recycled.pid"), std::process::id().to_string()).unwrap();
         // Reaps the child as it ends: a zombie would still look alive.
         let reaper = thread::spawn(move || child.wait().unwrap());
-        assert_eq!(end_leftovers(&run).unwrap(), 1);
+        assert_eq!(end_leftovers(&run, Duration::from_millis(300)).unwrap(), 1);
         assert!(!reaper.join().unwrap().success());
         fs::remove_dir_all(run).unwrap();
     }
