@@ -13,19 +13,19 @@ macro_rules! codes {
             $( #[doc = concat!($meaning, ".")] pub const $name: Self = Self($number); )*
 
             /// Its name in the protocol guide.
-            pub fn name(self) -> Option<&'static str> {
+            pub const fn name(self) -> Option<&'static str> {
                 match self.0 { $( $number => Some(stringify!($name)), )* _ => None }
             }
             /// What it means.
-            pub fn describe(self) -> Option<&'static str> {
+            pub const fn describe(self) -> Option<&'static str> {
                 match self.0 { $( $number => Some($meaning), )* _ => None }
             }
             /// The kind of error that it becomes.
-            pub fn kind(self) -> ErrorKind {
+            pub const fn kind(self) -> ErrorKind {
                 match self.0 { $( $number => ErrorKind::$kind, )* _ => ErrorKind::Broker }
             }
             /// Whether the Java client treats it as retriable (`RetriableException`); unknown codes are not.
-            pub fn is_retriable(self) -> bool {
+            pub const fn is_retriable(self) -> bool {
                 match self.0 { $( $number => $retriable, )* _ => false }
             }
             /// Every code of the table.

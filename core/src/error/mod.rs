@@ -1,7 +1,12 @@
 //! What can go wrong, said once: what happened, where, whether to retry, whether the record may be in the log.
 
+mod class;
 mod code;
 
+pub use class::{
+    Action, Fate, FetchAction, GroupAction, ProduceClass, admin_class, fetch_class, group_class, is_stale_metadata,
+    list_offsets_class, produce_class,
+};
 pub use code::ErrorCode;
 
 use std::fmt;
