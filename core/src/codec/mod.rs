@@ -337,3 +337,44 @@ fn grow(out: &mut Vec<u8>, len: usize) {
         out.resize(len, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_ids_are_kafkas() {
+        let all: Vec<_> = Codec::ALL.iter().map(|c| (c.id(), c.name())).collect();
+        assert_eq!(all, [(0, "none"), (1, "gzip"), (2, "snappy"), (3, "lz4"), (4, "zstd")]);
+        for codec in Codec::ALL {
+            assert_eq!(Codec::from_id(codec.id()), Some(codec));
+        }
+        assert_eq!(Codec::from_id(5), None);
+    }
+
+    #[test]
+    fn a_codec_that_is_not_built_in_is_refused_by_its_features_name() {
+        for codec in Codec::ALL {
+            let mut out = Vec::new();
+            let unpacked = Decompressor::default().decompress(codec, b"?", &mut out, 10);
+            if codec.is_built_in() {
+                assert_ne!(unpacked, Err(CodecError::Unsupported(codec)));
+                continue;
+            }
+            assert_eq!(unpacked, Err(CodecError::Unsupported(codec)));
+            let error = Compression::new(codec, None).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.to_string().contains(&format!("feature `{codec}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn without_a_codec_bytes_are_copied_within_the_limit() {
+        let mut out = vec![9; 5];
+        assert_eq!(Compression::NONE.compress(b"abc", &mut out), Ok(3));
+        assert_eq!(out, [b'a', b'b', b'c', 9, 9], "a buffer keeps its length");
+        assert_eq!(Decompressor::default().decompress(Codec::None, b"abc", &mut out, 3), Ok(3));
+        let too_large = Err(CodecError::TooLarge { codec: Codec::None, limit: 2 });
+        assert_eq!(Decompressor::default().decompress(Codec::None, b"abc", &mut out, 2), too_large);
+    }
+}

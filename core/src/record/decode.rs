@@ -50,11 +50,57 @@ pub struct RecordView<'a> {
 /// The headers of one record, checked before: iteration gives all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Headers<'a> {
-    left: u32,
+    count: u32,
     bytes: &'a [u8],
 }
 
 impl<'a> Headers<'a> {
+    fn check(self) -> Result<(), Fault> {
+        let mut iter = self.iter();
+        while iter.left > 0 {
+            iter.read()?;
+        }
+        if iter.bytes.is_empty() { Ok(()) } else { Err(Fault::Trailing(iter.bytes.len())) }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// In the order in which they were written.
+    pub fn iter(&self) -> HeadersIter<'a> {
+        HeadersIter { left: self.count, bytes: self.bytes }
+    }
+
+    /// The last header with this key: the one that counts where a key repeats.
+    pub fn last(&self, name: &str) -> Option<Header<'a>> {
+        self.iter().filter(|h| h.key == name.as_bytes()).last()
+    }
+}
+
+impl<'a> IntoIterator for Headers<'a> {
+    type Item = Header<'a>;
+    type IntoIter = HeadersIter<'a>;
+
+    fn into_iter(self) -> HeadersIter<'a> {
+        self.iter()
+    }
+}
+
+/// The headers of one record, one after the other.
+#[derive(Clone, Debug)]
+pub struct HeadersIter<'a> {
+    left: u32,
+    bytes: &'a [u8],
+}
+
+impl<'a> HeadersIter<'a> {
     fn read(&mut self) -> Result<Header<'a>, Fault> {
         let mut at = 0;
         let Some(key) = field(self.bytes, &mut at)? else { return Err(Fault::FieldLength(-1)) };
@@ -63,26 +109,9 @@ impl<'a> Headers<'a> {
         self.left -= 1;
         Ok(Header { key, value })
     }
-
-    fn check(mut self) -> Result<(), Fault> {
-        while self.left > 0 {
-            self.read()?;
-        }
-        if self.bytes.is_empty() { Ok(()) } else { Err(Fault::Trailing(self.bytes.len())) }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.left == 0
-    }
-
-    /// The last header with this key: the one that counts where a key repeats.
-    pub fn last(&self, name: &str) -> Option<Header<'a>> {
-        self.filter(|h| h.key == name.as_bytes()).last()
-    }
 }
 
-impl<'a> Iterator for Headers<'a> {
+impl<'a> Iterator for HeadersIter<'a> {
     type Item = Header<'a>;
 
     fn next(&mut self) -> Option<Header<'a>> {
@@ -101,7 +130,7 @@ impl<'a> Iterator for Headers<'a> {
     }
 }
 
-impl ExactSizeIterator for Headers<'_> {}
+impl ExactSizeIterator for HeadersIter<'_> {}
 
 /// Reads one record at `at` and moves `at` behind it; gives its offset delta beside it.
 #[inline(always)]
@@ -126,8 +155,8 @@ fn read<'a>(
     let count = get32(record, &mut p)?;
     let rest = record.get(p..).ok_or(Fault::Truncated)?;
     // A header takes two bytes at least.
-    let left = u32::try_from(count).ok().filter(|n| *n as usize <= rest.len() / 2);
-    let headers = Headers { left: left.ok_or(Fault::HeaderCount(count))?, bytes: rest };
+    let fits = u32::try_from(count).ok().filter(|n| *n as usize <= rest.len() / 2);
+    let headers = Headers { count: fits.ok_or(Fault::HeaderCount(count))?, bytes: rest };
     if check_headers {
         headers.check()?;
     }

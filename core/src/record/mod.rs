@@ -19,7 +19,7 @@ mod walk;
 pub use batch::{Attributes, BatchHeader, BodyFacts, HEADER_LEN, Stamp, TimestampType};
 pub use chunk::{AbortedTransaction, ChunkCursor, ControlMarker, IsolationLevel, ReadLimits, Section, VerifiedBatch};
 pub use crc::{BodyCrc, crc32c};
-pub use decode::{Headers, RecordView, Records, RecordsInfo, VerifiedRecords};
+pub use decode::{Headers, HeadersIter, RecordView, Records, RecordsInfo, VerifiedRecords};
 pub use encode::{BodyBuf, Header, Mark, SLACK, size_of_record};
 pub use error::{Fault, RecordError};
 pub use legacy::MessageHeader;
