@@ -1,0 +1,536 @@
+//! One connection to a broker: greeting, frames in and out, requests in order, deadlines. Pure: the driver brings the bytes.
+
+mod hello;
+mod inbox;
+mod lane;
+mod noise;
+mod pipeline;
+#[cfg(test)]
+mod tests;
+
+use crate::client::role::{Lane, LinkFacts, Request, RequestError, Response, Tag};
+use crate::driver::{Close, NetError};
+use crate::metadata::Features;
+use crate::time::{Wake, Why};
+use crate::wire::frame::{LENGTH_PREFIX, decode_correlation, decode_response_tags};
+use crate::wire::{ApiKey, ApiRanges, DecodeError, Reader, Version, Writer};
+use crate::{BrokerId, ConnId, Error, ErrorKind, Now, Time};
+use bytes::Bytes;
+use hello::{Hello, Next};
+use inbox::{BadLength, Inbox};
+use pipeline::{Answer, Entry, Pipeline};
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The largest answer of a greeting: a broker offers a hundred APIs in a few hundred bytes.
+const HELLO_RESPONSE: usize = 1024 * 1024;
+/// Request headers have the old form of strings in every version.
+const OLD_FORM: Version = Version { number: 1, flexible: false };
+
+/// What a link is set up with.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkSettings {
+    /// `client.id`.
+    pub(crate) client_id: Arc<str>,
+    /// `request.timeout.ms`: of the greeting, and the bound of a graceful end.
+    pub(crate) request_timeout: Duration,
+    /// No answer may be larger, whatever its request allows.
+    pub(crate) max_response: usize,
+    /// `max.in.flight.requests.per.connection`, for produce lanes.
+    pub(crate) in_flight: usize,
+    /// The other end, as people know it; for errors.
+    pub(crate) peer: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Dialing,
+    Hello(Hello),
+    Ready,
+    Closed,
+}
+
+/// One connection.
+pub(crate) struct Link {
+    conn: ConnId,
+    lane: Lane,
+    settings: LinkSettings,
+    state: State,
+    /// It takes no more requests and ends once the ones under way are answered, at this time at the latest.
+    draining: Option<Time>,
+    /// The broker does not read before (KIP-219).
+    muted: Option<Time>,
+    /// Reading was stopped by back-pressure: deadlines rest (contracts B2).
+    stopped: bool,
+    // TLS will sit between these two and the socket: bytes come in by `handle_received` and go out by `transmit` and
+    // `handle_sent` only. Encrypted bytes count as taken, since they cannot be withdrawn (contracts C-4).
+    inbox: Inbox,
+    pipeline: Pipeline,
+    ranges: ApiRanges,
+    features: Features,
+    responses: VecDeque<(Tag, Result<Response, RequestError>)>,
+    wants_transmit: bool,
+    was_ready: bool,
+    last_used: Time,
+    failure: Option<Error>,
+    close: Option<Close>,
+}
+
+impl Link {
+    /// A link whose connection is being opened.
+    pub(crate) fn new(conn: ConnId, lane: Lane, settings: LinkSettings, now: Now) -> Self {
+        Self {
+            conn,
+            lane,
+            settings,
+            state: State::Dialing,
+            draining: None,
+            muted: None,
+            stopped: false,
+            inbox: Inbox::new(matches!(lane, Lane::Fetch(_))),
+            pipeline: Pipeline::new(),
+            ranges: ApiRanges::default(),
+            features: Features::default(),
+            responses: VecDeque::new(),
+            wants_transmit: false,
+            was_ready: false,
+            last_used: now.mono,
+            failure: None,
+            close: None,
+        }
+    }
+
+    /// The connection stands: the greeting begins.
+    pub(crate) fn handle_connected(&mut self, now: Now) {
+        if self.state == State::Dialing {
+            self.greet(now, Hello::first());
+        }
+    }
+
+    fn greet(&mut self, now: Now, hello: Hello) {
+        self.state = State::Hello(hello);
+        let timeout = self.settings.request_timeout;
+        let pushed = hello.request().and_then(|(api, version, body)| {
+            let entry = self.entry(now, None, api, version, &[body])?;
+            self.push(Entry { timeout, max_response: HELLO_RESPONSE, ..entry });
+            Ok(())
+        });
+        if let Err(error) = pushed {
+            self.abort(error);
+        }
+    }
+
+    /// Sends a request. Whatever becomes of it comes out of [`poll_response`](Self::poll_response) exactly once.
+    pub(crate) fn send(&mut self, now: Now, request: Request) {
+        let Request { tag, api, version, body, timeout, silent, max_response } = request;
+        let entry = match self.state {
+            State::Closed => Err(Error::new(ErrorKind::Connect, "the connection has ended")),
+            _ => self.entry(now, Some(tag), api, version, &body),
+        };
+        match entry {
+            Ok(entry) => self.push(Entry { timeout, silent, max_response, ..entry }),
+            Err(error) => self.responses.push_back((tag, Err(RequestError::NotSent(error)))),
+        }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.wants_transmit |= self.pipeline.queued() == 0;
+        self.pipeline.push(entry);
+    }
+
+    /// The frame of a request: length and header in one piece, the body as it came.
+    fn entry(&mut self, now: Now, tag: Option<Tag>, api: ApiKey, version: i16, body: &[Bytes]) -> Result<Entry, Error> {
+        let client_id = &*self.settings.client_id;
+        let rest: usize = body.iter().map(Bytes::len).sum();
+        let mut w = Writer::with_capacity(LENGTH_PREFIX + 11 + client_id.len());
+        let flexible = api.declared().is_some_and(|d| version >= d.flexible);
+        let length = (10 + client_id.len() + usize::from(flexible)).saturating_add(rest);
+        let too_long =
+            || Error::new(ErrorKind::RecordTooLarge, "a request of more than 2 GiB").with_api(api.name().unwrap_or(""));
+        w.i32(i32::try_from(length).map_err(|_| too_long())?);
+        w.i16(api.0);
+        w.i16(version);
+        let correlation = self.pipeline.correlation();
+        w.i32(correlation);
+        w.str(Some(client_id), OLD_FORM);
+        if flexible {
+            w.uvarint(0);
+        }
+        w.take_error("RequestHeader").map_err(|e| Error::new(ErrorKind::Config, format!("client.id: {e}")))?;
+        let size = w.len() + rest;
+        let mut chunks: SmallVec<[Bytes; 3]> = SmallVec::with_capacity(1 + body.len());
+        chunks.push(w.into_vec().into());
+        chunks.extend(body.iter().filter(|part| !part.is_empty()).cloned());
+        Ok(Entry {
+            tag,
+            api,
+            version,
+            correlation,
+            timeout: Duration::ZERO,
+            silent: false,
+            max_response: 0,
+            chunks,
+            size,
+            taken: 0,
+            since: now.mono,
+        })
+    }
+
+    /// Where received bytes go: never empty. `None`: reading is stopped, or the link has ended.
+    pub(crate) fn recv_buf(&mut self) -> Option<&mut [u8]> {
+        let open = !self.stopped && self.state != State::Closed;
+        open.then(|| self.inbox.space())
+    }
+
+    /// `n` bytes now stand in what `recv_buf` lent.
+    pub(crate) fn handle_received(&mut self, now: Now, n: usize) {
+        self.inbox.received(n);
+        while self.state != State::Closed && !self.inbox.is_empty() {
+            let Some(most) = self.pipeline.max_answer() else {
+                return self.abort(self.corrupt("it sent bytes that nobody asked for"));
+            };
+            match self.inbox.next(most.min(self.settings.max_response)) {
+                Ok(None) => break,
+                Ok(Some((frame, at))) => self.handle_frame(now, frame, at),
+                Err(BadLength(prefix)) => {
+                    let error = self.bad_length(prefix, most);
+                    self.abort(error);
+                }
+            }
+        }
+        self.settle();
+    }
+
+    /// A whole answer stands in `frame` from `start` on.
+    fn handle_frame(&mut self, now: Now, frame: Vec<u8>, start: usize) {
+        let mut r = Reader::new(frame.get(start + LENGTH_PREFIX..).unwrap_or_default());
+        let answer = decode_correlation(&mut r).map(|n| (n, self.pipeline.answer(now, n)));
+        let entry = match answer {
+            Ok((_, Answer::Head(entry))) => entry,
+            Ok((_, Answer::Late)) => return,
+            Ok((n, Answer::Unknown)) => {
+                return self.abort(self.corrupt(&format!("it answered a request that was not its turn (number {n})")));
+            }
+            Err(error) => return self.abort(self.undecodable(&error)),
+        };
+        self.last_used = now.mono;
+        if let Err(error) = decode_response_tags(&mut r, entry.api, entry.version) {
+            let error = self.undecodable(&error);
+            // The answer is there and makes no sense: its request is lost like those behind it (contracts A25).
+            self.lose(entry, &error);
+            return self.abort(error);
+        }
+        let at = start + LENGTH_PREFIX + r.offset();
+        match entry.tag {
+            Some(tag) => self.responses.push_back((tag, Ok(Response { version: entry.version, frame, at }))),
+            None => self.handle_hello(now, frame.get(at..).unwrap_or_default()),
+        }
+    }
+
+    fn handle_hello(&mut self, now: Now, body: &[u8]) {
+        let State::Hello(hello) = self.state else { return };
+        match hello.answered(body, &self.settings.peer) {
+            Ok(Next::Ask(next)) => self.greet(now, next),
+            Ok(Next::Ready { ranges, features, throttle }) => {
+                self.ranges = ranges;
+                self.features = features;
+                self.state = State::Ready;
+                self.was_ready = true;
+                if throttle > Duration::ZERO {
+                    self.throttle(now, throttle);
+                }
+            }
+            Err(error) => self.abort(error),
+        }
+    }
+
+    /// A vectored view of the bytes to send; returns how many slices were filled.
+    pub(crate) fn transmit<'a>(&'a self, iov: &mut [IoSlice<'a>]) -> usize {
+        self.pipeline.transmit(iov)
+    }
+
+    /// Whether bytes to send appeared since the last call.
+    pub(crate) fn take_wants_transmit(&mut self) -> bool {
+        std::mem::take(&mut self.wants_transmit)
+    }
+
+    /// The socket took `n` bytes of `transmit`.
+    pub(crate) fn handle_sent(&mut self, now: Now, n: usize) {
+        for entry in self.pipeline.sent(now, n) {
+            self.last_used = now.mono;
+            let response = Response { version: entry.version, frame: Vec::new(), at: 0 };
+            self.responses.extend(entry.tag.map(|tag| (tag, Ok(response))));
+        }
+        self.settle();
+    }
+
+    /// The connection ended, or was never made. What was under way comes out of `poll_response`.
+    pub(crate) fn handle_closed(&mut self, _now: Now, why: Option<NetError>) {
+        if self.state == State::Closed {
+            return;
+        }
+        let quiet = self.pipeline.is_empty();
+        let idle_end = self.state == State::Ready && quiet && why.is_none();
+        let error = self.closed_by_peer(why);
+        self.end(error.clone(), None);
+        // Draining, or an idle connection that the broker has had enough of (broker-data 1.12): no failure.
+        self.failure = (!(idle_end || (self.draining.is_some() && quiet))).then_some(error);
+    }
+
+    /// What has its time now; too early is no harm.
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
+        self.muted = self.muted.filter(|until| *until > now.mono);
+        if self.state == State::Closed {
+            return;
+        }
+        if self.deadline().is_some_and(|at| at <= now.mono) {
+            return self.abort(self.timed_out());
+        }
+        while let Some(entry) = self.queue_deadline().and_then(|_| self.pipeline.expire_queued(now.mono)) {
+            let text = format!("{} could not be written to {} in time", name(entry.api), self.settings.peer);
+            let error = Error::new(ErrorKind::Timeout, text);
+            match entry.tag {
+                Some(tag) => self.responses.push_back((tag, Err(RequestError::NotSent(error)))),
+                None => return self.abort(error),
+            }
+        }
+        if self.draining.is_some_and(|at| at <= now.mono) {
+            return self.end_in_peace();
+        }
+        self.settle();
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.pipeline.deadline().filter(|_| !self.stopped)
+    }
+
+    fn queue_deadline(&self) -> Option<Time> {
+        self.pipeline.queue_deadline().filter(|_| !self.stopped)
+    }
+
+    /// When it wants `handle_timeout`.
+    pub(crate) fn poll_timeout(&self) -> Option<Wake> {
+        if self.state == State::Closed {
+            return None;
+        }
+        let wakes = [
+            (self.deadline(), Why::Request),
+            (self.queue_deadline(), Why::Request),
+            (self.muted, Why::Throttle),
+            (self.draining, Why::Request),
+        ];
+        wakes.into_iter().filter_map(|(at, why)| Some(Wake { at: at?, why })).min()
+    }
+
+    /// The next outcome of a request.
+    pub(crate) fn poll_response(&mut self) -> Option<(Tag, Result<Response, RequestError>)> {
+        self.responses.pop_front()
+    }
+
+    /// What a role may know of it while it can take a request.
+    pub(crate) fn facts(&self, broker: BrokerId) -> Option<LinkFacts<'_>> {
+        let may = self.state == State::Ready
+            && self.draining.is_none()
+            && self.muted.is_none()
+            && self.pipeline.len() < lane::in_flight(self.lane, self.settings.in_flight)
+            && self.pipeline.queued() < lane::QUEUED;
+        may.then(|| LinkFacts {
+            broker,
+            lane: self.lane,
+            versions: &self.ranges,
+            in_flight: self.pipeline.len(),
+            queued: self.pipeline.queued(),
+        })
+    }
+
+    /// The broker told by an answer that it will not read for so long from now on (KIP-219).
+    pub(crate) fn throttle(&mut self, now: Now, pause: Duration) {
+        let until = now.mono + pause;
+        self.muted = Some(self.muted.map_or(until, |at| at.max(until)));
+        // What is already on its way waits in the broker's socket meanwhile (broker-data 1): it is not late.
+        self.pipeline.restart(until);
+    }
+
+    /// Lends no more buffers: fetch lanes only. Deadlines rest until `resume_reading`.
+    pub(crate) fn stop_reading(&mut self) {
+        self.stopped |= matches!(self.lane, Lane::Fetch(_));
+    }
+
+    /// Reads on; true if reading was stopped: the driver is to be told by `poll_resume`.
+    pub(crate) fn resume_reading(&mut self, now: Now) -> bool {
+        self.pipeline.restart(now.mono);
+        std::mem::take(&mut self.stopped)
+    }
+
+    /// A buffer that left as [`Response::frame`] comes home.
+    pub(crate) fn give_buffer(&mut self, buffer: Vec<u8>) {
+        self.inbox.give(buffer);
+    }
+
+    /// Which versions the broker speaks, from its greeting.
+    pub(crate) fn ranges(&self) -> &ApiRanges {
+        &self.ranges
+    }
+
+    /// The cluster's features, from its greeting.
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// Which connection it is.
+    pub(crate) fn conn(&self) -> ConnId {
+        self.conn
+    }
+
+    /// Whether the greeting is over and the link stands.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// Whether the greeting ever ended well.
+    pub(crate) fn was_ready(&self) -> bool {
+        self.was_ready
+    }
+
+    /// Whether it has ended; its last outcomes may still be in `poll_response`.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// How the driver is to close the connection, if it does not know that it ended.
+    pub(crate) fn close_action(&self) -> Option<Close> {
+        self.close
+    }
+
+    /// Why it ended; `None` if in peace.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
+    /// Since when it has had nothing to do; `None` while it has.
+    pub(crate) fn idle_since(&self) -> Option<Time> {
+        (self.is_ready() && self.pipeline.is_empty()).then_some(self.last_used)
+    }
+
+    /// Takes no more requests and ends once those under way are answered. Fetch and join lanes park their requests in the
+    /// broker: those end as soon as what was begun is written.
+    pub(crate) fn close_graceful(&mut self, now: Now) {
+        match self.state {
+            State::Closed => {}
+            State::Dialing | State::Hello(_) => self.end_in_peace(),
+            State::Ready => {
+                self.draining.get_or_insert(now.mono + self.settings.request_timeout);
+                self.settle();
+            }
+        }
+    }
+
+    /// A draining link ends when it has nothing left to wait for.
+    fn settle(&mut self) {
+        let parks = matches!(self.lane, Lane::Fetch(_) | Lane::Join(_));
+        let over = self.pipeline.is_empty() || (parks && self.pipeline.queued() == 0);
+        if self.draining.is_some() && over && self.state == State::Ready {
+            self.end_in_peace();
+        }
+    }
+
+    fn end_in_peace(&mut self) {
+        self.end(Error::new(ErrorKind::Closed, "the connection was closed"), Some(Close::Graceful));
+    }
+
+    /// Ends it at once; every request under way is returned as lost or not sent.
+    pub(crate) fn abort(&mut self, error: Error) {
+        if self.state != State::Closed {
+            self.end(error.clone(), Some(Close::Abort));
+            self.failure = Some(error);
+        }
+    }
+
+    fn end(&mut self, cause: Error, close: Option<Close>) {
+        self.state = State::Closed;
+        self.close = close;
+        self.muted = None;
+        self.wants_transmit = false;
+        for entry in self.pipeline.take_all() {
+            self.lose(entry, &cause);
+        }
+    }
+
+    fn lose(&mut self, entry: Entry, cause: &Error) {
+        let Some(tag) = entry.tag else { return };
+        let (peer, api) = (&self.settings.peer, name(entry.api));
+        let error = |text: String| Error::new(cause.kind(), text).with_api(api).with_source(cause.clone());
+        let outcome = if entry.taken == 0 {
+            let error = error(format!("the connection to {peer} ended before {api} was sent"));
+            RequestError::NotSent(error.with_retriable(true))
+        } else {
+            RequestError::Lost(error(format!("the connection to {peer} ended before {api} was answered")))
+        };
+        self.responses.push_back((tag, Err(outcome)));
+    }
+
+    fn corrupt(&self, what: &str) -> Error {
+        let text = format!("{} does not keep to the protocol: {what}", self.settings.peer);
+        Error::new(ErrorKind::Corrupt, text)
+    }
+
+    fn undecodable(&self, error: &DecodeError) -> Error {
+        self.corrupt(&error.to_string())
+    }
+
+    fn bad_length(&self, prefix: [u8; LENGTH_PREFIX], most: usize) -> Error {
+        let peer = &self.settings.peer;
+        if self.was_ready {
+            let length = i32::from_be_bytes(prefix);
+            return self.corrupt(&format!("it announced an answer of {length} bytes where {most} were possible"));
+        }
+        let begun = self.inbox.begun();
+        match noise::recognise(begun) {
+            Some((what, hint)) => {
+                Error::new(ErrorKind::Connect, format!("{peer} is no Kafka broker: {what}")).with_hint(hint)
+            }
+            None => {
+                let text = format!("{peer} does not answer like a Kafka broker: {}", noise::show(begun));
+                Error::new(ErrorKind::Connect, text).with_hint("check that a Kafka listener is at that port")
+            }
+        }
+    }
+
+    fn closed_by_peer(&self, why: Option<NetError>) -> Error {
+        let peer = &self.settings.peer;
+        let why = why.map(|w| format!(" ({w})")).unwrap_or_default();
+        if self.was_ready {
+            return Error::new(ErrorKind::Connect, format!("{peer} closed the connection{why}"));
+        }
+        let text = format!("{peer} closed the connection before it answered ApiVersions{why}");
+        Error::new(ErrorKind::Connect, text).with_hint("it may expect TLS; set security.protocol=SSL or SASL_SSL")
+    }
+
+    fn timed_out(&self) -> Error {
+        let peer = &self.settings.peer;
+        let text = match self.pipeline.head() {
+            Some(head) if head.taken < head.size => format!("{peer} took only a part of {} in time", name(head.api)),
+            Some(head) => format!("{peer} did not answer {} within {} ms", name(head.api), head.timeout.as_millis()),
+            None => format!("{peer} did not answer in time"),
+        };
+        Error::new(ErrorKind::Timeout, text)
+    }
+}
+
+fn name(api: ApiKey) -> &'static str {
+    api.name().unwrap_or("a request")
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("conn", &self.conn)
+            .field("lane", &self.lane)
+            .field("state", &self.state)
+            .field("in_flight", &self.pipeline.len())
+            .finish_non_exhaustive()
+    }
+}
