@@ -158,6 +158,27 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The consumer that it is for.
+    pub(crate) fn consumer(&self) -> Option<ConsumerIx> {
+        match self {
+            Self::Subscribe(ix, ..)
+            | Self::Assign(ix, ..)
+            | Self::Unassign(ix, ..)
+            | Self::Applied(ix, ..)
+            | Self::Released(ix, ..)
+            | Self::Seek(ix, ..)
+            | Self::Pause(ix, ..)
+            | Self::Commit(ix, ..)
+            | Self::Committed(ix, ..)
+            | Self::Position(ix, ..)
+            | Self::Rejoin(ix, ..)
+            | Self::CloseConsumer(ix, ..) => Some(*ix),
+            _ => None,
+        }
+    }
+}
+
 /// Where a raw request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -4,11 +4,11 @@
 //! told every outcome (`handle_response`). No closures, nothing to cancel: a request belongs to its role (contracts A20, B15).
 
 use super::Event;
-use crate::error::ErrorCode;
+use crate::error::{ErrorCode, ErrorKind};
 use crate::metadata::{Names, View};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::wire::{ApiKey, ApiRanges};
+use crate::wire::{self, ApiKey, ApiRanges};
 use crate::{BrokerId, ConsumerIx, Now, OpId, PartitionIx, ProducerIx, TopicIx};
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -48,6 +48,8 @@ pub(crate) enum Owner {
     Producer(ProducerIx),
     Consumer(ConsumerIx),
     Admin,
+    /// ListOffsets, metadata and raw requests of the application.
+    Lookups,
 }
 
 /// Names a request towards its owner.
@@ -73,6 +75,45 @@ pub(crate) struct Request {
     pub(crate) max_response: usize,
 }
 
+impl Request {
+    /// A request in the highest version that both sides speak.
+    pub(crate) fn new<R: wire::Request>(
+        tag: Tag,
+        link: &LinkFacts<'_>,
+        message: &R,
+        timeout: Duration,
+    ) -> Result<Self, crate::Error> {
+        let version = link.version::<R>().ok_or_else(|| link.unsupported::<R>())?;
+        Self::versioned(tag, message, version, timeout)
+    }
+
+    /// A request in this version.
+    pub(crate) fn versioned<R: wire::Request>(
+        tag: Tag,
+        message: &R,
+        version: i16,
+        timeout: Duration,
+    ) -> Result<Self, crate::Error> {
+        let mut w = wire::Writer::new();
+        message.encode(&mut w, version).map_err(|e| {
+            let text = format!("{} {version} cannot say what is asked: {e}", R::NAME);
+            crate::Error::new(ErrorKind::Unsupported, text).with_api(R::NAME)
+        })?;
+        Ok(Self {
+            tag,
+            api: R::KEY,
+            version,
+            body: smallvec::smallvec![Bytes::from(w.into_vec())],
+            timeout,
+            silent: false,
+            max_response: CONTROL_RESPONSE,
+        })
+    }
+}
+
+/// The largest answer of a request that is no fetch: a million partitions in one metadata answer.
+pub(crate) const CONTROL_RESPONSE: usize = 128 * 1024 * 1024;
+
 /// A broker's answer: `frame[at..]` is the body behind the response header.
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -82,6 +123,14 @@ pub(crate) struct Response {
 }
 
 impl Response {
+    /// Reads it as the answer to an `R`.
+    pub(crate) fn decode<R: wire::Request>(&self) -> Result<R::Response, crate::Error> {
+        let mut r = wire::Reader::new(self.body());
+        <R::Response as wire::Message>::decode(&mut r, self.version).map_err(|e| {
+            crate::Error::new(ErrorKind::Corrupt, format!("a broker's answer makes no sense: {e}")).with_api(R::NAME)
+        })
+    }
+
     pub(crate) fn body(&self) -> &[u8] {
         self.frame.get(self.at..).unwrap_or_default()
     }
@@ -116,6 +165,19 @@ pub(crate) struct LinkFacts<'a> {
     pub(crate) queued: usize,
 }
 
+impl LinkFacts<'_> {
+    /// The highest version of an API that both sides speak.
+    pub(crate) fn version<R: wire::Request>(&self) -> Option<i16> {
+        self.versions.pick(R::KEY, R::MIN, R::MAX)
+    }
+
+    /// Says that the broker does not know the API in any version that we speak.
+    pub(crate) fn unsupported<R: wire::Request>(&self) -> crate::Error {
+        let text = format!("broker {} does not support {} {} to {}", self.broker, R::NAME, R::MIN, R::MAX);
+        crate::Error::new(ErrorKind::Unsupported, text).with_api(R::NAME).with_broker(self.broker.0)
+    }
+}
+
 /// What a role wants, while it wants it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
@@ -133,6 +195,12 @@ pub(crate) struct Needs {
     pub(crate) coordinators: BTreeSet<(CoordinatorKind, Arc<str>)>,
 }
 
+impl Needs {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What a role tells the shared machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum News {
@@ -144,8 +212,18 @@ pub(crate) enum News {
     CoordinatorLost { kind: CoordinatorKind, key: Arc<str>, broker: BrokerId },
     /// An answer cannot be decoded or contradicts itself: the link it came by is aborted (contracts A25).
     Undecodable { error: crate::Error },
+    /// The answer asked us to leave the broker alone for a while (KIP-219): its link is muted.
+    Throttled { ms: i32 },
     /// An operation has this deadline; the client answers it with a timeout unless it is done before.
     Deadline { op: OpId, at: crate::Time },
+}
+
+/// What a role may look at to say what it needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) names: &'a Names,
+    pub(crate) coordinators: &'a crate::cluster::Coordinators,
 }
 
 /// What every role call gets beside its own arguments.
@@ -170,7 +248,7 @@ impl Cx<'_> {
 /// A role machine. (A contract for readers: the client calls the roles by name, never through `dyn`.)
 pub(crate) trait RoleMachine {
     /// Adds what it needs now.
-    fn needs(&self, out: &mut Needs, view: &View, names: &Names);
+    fn needs(&self, out: &mut Needs, known: &Known<'_>);
     /// A request for this link, if it has one now. Asked until it returns `None`.
     fn poll_request(&mut self, link: &LinkFacts<'_>, cx: &mut Cx<'_>) -> Option<Request>;
     /// The outcome of a request: exactly one for each that it built. `broker` is the one it was built for.

@@ -205,6 +205,16 @@ pub enum BufferSize {
     Bytes(u32),
 }
 
+impl BufferSize {
+    /// The number of bytes to ask the operating system for; `None` leaves it its choice.
+    pub fn bytes(self) -> Option<usize> {
+        match self {
+            Self::Os => None,
+            Self::Bytes(bytes) => usize::try_from(bytes).ok(),
+        }
+    }
+}
+
 /// How exact a record's default timestamp is (`timestamp.precision`; a key of klamm's).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TimestampPrecision {

@@ -330,6 +330,16 @@ impl Link {
         self.responses.pop_front()
     }
 
+    /// Whether an outcome waits to be taken.
+    pub(crate) fn has_response(&self) -> bool {
+        !self.responses.is_empty()
+    }
+
+    /// Whether the outbox is below its high-water mark.
+    pub(crate) fn has_room(&self) -> bool {
+        self.pipeline.queued() < lane::QUEUED
+    }
+
     /// What a role may know of it while it can take a request.
     pub(crate) fn facts(&self, broker: BrokerId) -> Option<LinkFacts<'_>> {
         let may = self.state == State::Ready

@@ -1,0 +1,316 @@
+//! What the client knows of the cluster, when it asks again, and what for.
+
+mod merge;
+mod names;
+mod view;
+
+pub(crate) use merge::node;
+pub use names::Names;
+pub use view::{Diff, Features, Node, OffsetSpec, PartitionView, TopicView, View};
+
+use crate::client::role::{LinkFacts, Needs, Owner, Request, RequestError, Response, Tag};
+use crate::config::ClientConfig;
+use crate::rng::Rng;
+use crate::wire::Uuid;
+use crate::wire::messages::metadata::MetadataRequestTopic;
+use crate::wire::messages::{MetadataRequest, MetadataResponse};
+use crate::{BrokerId, Error, ErrorCode, Now, PartitionIx, Time, TopicIx, Wake, Why};
+use merge::Merger;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Requests by topic id begin here (KIP-516).
+const FIRST_WITH_IDS: i16 = 12;
+/// The switch for auto-creation begins here; before it the broker decides alone.
+const FIRST_WITH_AUTO_CREATION: i16 = 4;
+
+/// Decides when to ask and what for, and keeps the view.
+#[derive(Debug)]
+pub(crate) struct Metadata {
+    max_age: Duration,
+    backoff: (Duration, Duration),
+    timeout: Duration,
+    wanted: BTreeMap<TopicIx, bool>,
+    wanted_ids: BTreeSet<Uuid>,
+    all_wanted: bool,
+    topics: BTreeMap<TopicIx, TopicState>,
+    /// When the brokers, and all topics if wanted, are to be asked for again.
+    cluster_due: Time,
+    ids_due: Time,
+    ids_attempts: u32,
+    /// After a lost request: not before.
+    not_before: Time,
+    failures: u32,
+    asked: Option<Asked>,
+    tokens: u64,
+    merger: Merger,
+    view: Arc<View>,
+    /// Answers that listed every topic.
+    all_answers: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct TopicState {
+    /// Ask again then.
+    due: Time,
+    /// Answers in a row that left it unresolved.
+    attempts: u32,
+    /// A role found the view wrong since the last request was built.
+    stale: bool,
+}
+
+#[derive(Debug)]
+struct Asked {
+    token: u64,
+    topics: Option<BTreeSet<TopicIx>>,
+    ids: BTreeSet<Uuid>,
+}
+
+impl Metadata {
+    pub(crate) fn new(config: &ClientConfig) -> Self {
+        Self {
+            max_age: config.metadata_max_age,
+            backoff: (config.retry_backoff, config.retry_backoff_max),
+            timeout: config.request_timeout,
+            wanted: BTreeMap::new(),
+            wanted_ids: BTreeSet::new(),
+            all_wanted: false,
+            topics: BTreeMap::new(),
+            cluster_due: Time::ZERO,
+            ids_due: Time::ZERO,
+            ids_attempts: 0,
+            not_before: Time::ZERO,
+            failures: 0,
+            asked: None,
+            tokens: 0,
+            merger: Merger::default(),
+            view: Arc::default(),
+            all_answers: 0,
+        }
+    }
+
+    pub(crate) fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// How many answers so far listed every topic.
+    pub(crate) fn all_answers(&self) -> u64 {
+        self.all_answers
+    }
+
+    /// Takes the sum of what the roles want now.
+    pub(crate) fn want(&mut self, needs: &Needs) {
+        if self.wanted != needs.topics {
+            self.wanted.clone_from(&needs.topics);
+            let wanted = &self.wanted;
+            self.topics.retain(|ix, _| wanted.contains_key(ix));
+        }
+        if self.wanted_ids != needs.topic_ids {
+            self.wanted_ids.clone_from(&needs.topic_ids);
+            self.ids_due = Time::ZERO;
+            self.ids_attempts = 0;
+        }
+        if needs.all_topics && !self.all_wanted {
+            self.cluster_due = Time::ZERO;
+        }
+        self.all_wanted = needs.all_topics;
+    }
+
+    /// Whether a Control link is wanted to ask by, now or as soon as `poll_timeout` says.
+    pub(crate) fn wants_link(&self, now: Time) -> bool {
+        self.asked.is_some() || self.due().is_some_and(|at| at <= now)
+    }
+
+    /// The brokers are to be asked for at once: a connection broke, or the application asked for the cluster.
+    pub(crate) fn refresh_cluster(&mut self) {
+        self.cluster_due = Time::ZERO;
+    }
+
+    /// A role found the view of a topic wrong (contracts B20: new information is not rate-limited).
+    pub(crate) fn stale(&mut self, now: Now, topic: TopicIx, leader_epoch: Option<i32>, rng: &mut Rng) {
+        let known =
+            self.view.topic(topic).map_or(-1, |t| t.partitions.iter().map(|p| p.leader_epoch).max().unwrap_or(-1));
+        let state = self.topics.entry(topic).or_default();
+        if leader_epoch.is_some_and(|epoch| epoch > known) {
+            state.due = now.mono;
+        } else if !state.stale {
+            let wait = if state.attempts == 0 {
+                Duration::ZERO
+            } else {
+                rng.backoff(self.backoff.0, self.backoff.1, state.attempts - 1)
+            };
+            state.due = if state.due == Time::ZERO { now.mono + wait } else { state.due.min(now.mono + wait) };
+        }
+        state.stale = true;
+    }
+
+    /// Takes a leader that an answer named.
+    pub(crate) fn hint(
+        &mut self,
+        names: &Names,
+        partition: PartitionIx,
+        leader: BrokerId,
+        epoch: i32,
+        endpoint: Option<Node>,
+    ) -> Option<Diff> {
+        let (view, diff) = merge::merge_hint(&self.view, names.place(partition), leader, epoch, endpoint)?;
+        self.view = Arc::new(view);
+        Some(diff)
+    }
+
+    /// Learns of brokers that another answer named, until the next Metadata answer lists them all.
+    pub(crate) fn learn(&mut self, nodes: Vec<Node>) {
+        for node in nodes {
+            if !self.view.brokers.contains_key(&node.id) {
+                Arc::make_mut(&mut self.view).brokers.insert(node.id, node);
+            }
+        }
+    }
+
+    /// Merges the finalized features that a connection's greeting brought: the highest epoch is true (contracts A26).
+    pub(crate) fn features(&mut self, features: &Features) {
+        if features.epoch > self.view.features.epoch {
+            Arc::make_mut(&mut self.view).features = features.clone();
+        }
+    }
+
+    /// Forgets the brokers: the cluster is found again by the bootstrap servers (KIP-899).
+    pub(crate) fn rebootstrap(&mut self) {
+        let view = Arc::make_mut(&mut self.view);
+        view.version += 1;
+        view.brokers.clear();
+        self.cluster_due = Time::ZERO;
+    }
+
+    fn resolved(&self, ix: TopicIx) -> bool {
+        self.view.topic(ix).is_some_and(|t| {
+            t.doubt.is_none() && !t.partitions.is_empty() && t.partitions.iter().all(|p| p.leader.is_some())
+        })
+    }
+
+    fn due(&self) -> Option<Time> {
+        if self.asked.is_some() {
+            return None;
+        }
+        let topics = self.wanted.keys().map(|ix| self.topics.get(ix).map_or(Time::ZERO, |s| s.due)).min();
+        let ids = (!self.wanted_ids.is_empty()).then_some(self.ids_due);
+        let due = [Some(self.cluster_due), topics, ids].into_iter().flatten().min()?;
+        Some(due.max(self.not_before))
+    }
+
+    pub(crate) fn poll_request(&mut self, link: &LinkFacts<'_>, now: Now, names: &Names) -> Option<Request> {
+        if self.due()? > now.mono {
+            return None;
+        }
+        let version = link.version::<MetadataRequest>()?;
+        let due = |ix: &TopicIx| self.topics.get(ix).is_none_or(|s| s.due <= now.mono);
+        let auto = self.wanted.iter().find(|(ix, _)| due(ix)).is_some_and(|(_, auto)| *auto);
+        let by_id = version >= FIRST_WITH_IDS && !self.wanted_ids.is_empty() && self.ids_due <= now.mono;
+        let mut asked = Asked { token: self.tokens, topics: Some(BTreeSet::new()), ids: BTreeSet::new() };
+        self.tokens += 1;
+        if by_id {
+            // Names beside ids are ignored by the broker (broker-data 2.3): ids go alone.
+            asked.ids.clone_from(&self.wanted_ids);
+        } else if self.all_wanted && self.cluster_due <= now.mono {
+            asked.topics = None;
+        } else {
+            let new_only = self.wanted.keys().filter(|ix| due(ix)).all(|ix| self.view.topic(*ix).is_none());
+            asked.topics = Some(
+                self.wanted.iter().filter(|(ix, a)| **a == auto && (!new_only || due(ix))).map(|(ix, _)| *ix).collect(),
+            );
+        }
+        let topic = |ix: &TopicIx| names.topic_name(*ix).to_string();
+        let named = asked
+            .topics
+            .iter()
+            .flatten()
+            .map(|ix| MetadataRequestTopic { name: Some(topic(ix)), ..Default::default() });
+        let ids = asked.ids.iter().map(|id| MetadataRequestTopic { topic_id: *id, name: None });
+        let request = MetadataRequest {
+            topics: asked.topics.is_some().then(|| ids.chain(named).collect()),
+            allow_auto_topic_creation: version < FIRST_WITH_AUTO_CREATION || (auto && asked.topics.is_some()),
+            ..Default::default()
+        };
+        for ix in asked.topics.iter().flatten() {
+            self.topics.entry(*ix).or_default().stale = false;
+        }
+        let tag = Tag { owner: Owner::Metadata, token: asked.token };
+        self.asked = Some(asked);
+        Request::new(tag, link, &request, self.timeout).ok()
+    }
+
+    /// Takes an answer in. `Err`: it is no Metadata answer. `Ok(Some)`: the view changed as the diff says.
+    pub(crate) fn handle_response(
+        &mut self,
+        now: Now,
+        rng: &mut Rng,
+        names: &mut Names,
+        tag: Tag,
+        result: Result<Response, RequestError>,
+    ) -> Result<Option<Diff>, Error> {
+        let Some(asked) = self.asked.take_if(|a| a.token == tag.token) else { return Ok(None) };
+        let response = match result {
+            Ok(response) => response,
+            Err(_) => {
+                self.not_before = now.mono + rng.backoff(self.backoff.0, self.backoff.1, self.failures);
+                self.failures = self.failures.saturating_add(1);
+                return Ok(None);
+            }
+        };
+        let version = response.version;
+        let answer = response.decode::<MetadataRequest>()?;
+        self.failures = 0;
+        self.not_before = Time::ZERO;
+        if answer.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
+            self.rebootstrap();
+            return Ok(None);
+        }
+        if other_cluster(&self.view, &answer) {
+            self.not_before = now.mono + self.backoff.1;
+            return Ok(None);
+        }
+        let names_asked = asked.ids.is_empty().then_some(asked.topics.as_ref()).flatten();
+        let none = BTreeSet::new();
+        let missing = if asked.topics.is_none() { None } else { Some(names_asked.unwrap_or(&none)) };
+        let (view, diff) = self.merger.merge(&self.view, names, version, answer, missing);
+        self.view = Arc::new(view);
+        self.all_answers += u64::from(asked.topics.is_none());
+        self.reschedule(now, rng, &asked);
+        Ok(Some(diff))
+    }
+
+    fn reschedule(&mut self, now: Now, rng: &mut Rng, asked: &Asked) {
+        let later = now.mono + self.max_age;
+        self.cluster_due = later;
+        let covered: Vec<TopicIx> = match &asked.topics {
+            Some(topics) => topics.iter().copied().collect(),
+            None => self.wanted.keys().copied().collect(),
+        };
+        for ix in covered {
+            let resolved = self.resolved(ix);
+            let state = self.topics.entry(ix).or_default();
+            if resolved {
+                // Stale news that came while the request was under way may be newer than the answer.
+                state.due = if state.stale { now.mono + self.backoff.0 } else { later };
+                state.attempts = if state.stale { state.attempts + 1 } else { 0 };
+            } else {
+                state.due = now.mono + rng.backoff(self.backoff.0, self.backoff.1, state.attempts);
+                state.attempts = state.attempts.saturating_add(1);
+            }
+        }
+        if !asked.ids.is_empty() {
+            self.ids_due = now.mono + rng.backoff(self.backoff.0, self.backoff.1, self.ids_attempts);
+            self.ids_attempts = self.ids_attempts.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Wake> {
+        Some(Wake { at: self.due()?, why: Why::Metadata })
+    }
+}
+
+/// The answer is from another cluster than the one we met first: its addresses were given to somebody else.
+fn other_cluster(view: &View, answer: &MetadataResponse) -> bool {
+    matches!((&view.cluster_id, &answer.cluster_id), (Some(known), Some(told)) if **known != **told)
+}
