@@ -269,3 +269,147 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Writer;
+
+    const OLD: Version = Version { number: 0, flexible: false };
+    const FLEXIBLE: Version = Version { number: 0, flexible: true };
+
+    fn bytes_of(hex: &str) -> Vec<u8> {
+        (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex")).collect()
+    }
+
+    #[test]
+    fn varints_are_those_of_kafka_and_librdkafka() {
+        let mut count = 0;
+        for line in include_str!("varints.txt").lines().filter(|l| !l.starts_with('#')) {
+            let [kind, value, hex] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let bytes = bytes_of(hex);
+            let (mut r, mut w) = (Reader::new(&bytes), Writer::new());
+            let read = match kind {
+                // Java has no unsigned type: its vectors are the same bits with a sign.
+                "uvarint" => r.uvarint().map(|n| i64::from(n as i32)),
+                "varint" => r.varint().map(i64::from),
+                _ => r.varlong(),
+            };
+            if value == "-" {
+                assert_eq!(read.map_err(|e| e.kind), Err(DecodeErrorKind::Varint), "{line}");
+                assert_eq!(r.offset(), 0, "an error consumes nothing");
+            } else {
+                let value: i64 = value.parse().expect("a number");
+                assert_eq!(read, Ok(value), "{line}");
+                assert!(r.is_empty(), "{line}");
+                match kind {
+                    "uvarint" => w.uvarint(value as i32 as u32),
+                    "varint" => w.varint(value as i32),
+                    _ => w.varlong(value),
+                }
+                assert_eq!(w.as_slice(), bytes, "{line}");
+            }
+            count += 1;
+        }
+        assert_eq!(count, 85);
+    }
+
+    #[test]
+    fn no_length_is_believed() {
+        type Read = fn(&mut Reader<'_>) -> Result<(), DecodeError>;
+        let old_string: Read = |r| r.str(OLD).map(drop);
+        let compact_string: Read = |r| r.str(FLEXIBLE).map(drop);
+        let old_bytes: Read = |r| r.bytes_len(OLD).map(drop);
+        let compact_bytes: Read = |r| r.bytes_len(FLEXIBLE).map(drop);
+        let old_array: Read = |r| r.array_len(OLD, 4).map(drop);
+        let compact_array: Read = |r| r.array_len(FLEXIBLE, 4).map(drop);
+        let empty_elements: Read = |r| r.array_len(OLD, 0).map(drop);
+        let tags: Read = |r| r.tags(|_, _| Ok(false));
+        let known_tag: Read = |r| r.tags(|_, body| body.i8().map(|_| true));
+        use DecodeErrorKind::{Length, Tag, Truncated, Utf8, Varint};
+        let table = [
+            ("a string of negative length", old_string, "fffe00", Length),
+            ("a string longer than the frame", old_string, "000361", Length),
+            ("a string without its length", old_string, "00", Truncated),
+            ("a string that is not UTF-8", old_string, "0002c328", Utf8),
+            ("a compact string longer than the frame", compact_string, "0461", Length),
+            ("a compact string of 4 GiB", compact_string, "ffffffff0f", Length),
+            ("a compact string without its length", compact_string, "", Truncated),
+            ("a compact length of 36 bits", compact_string, "ffffffff1f", Varint),
+            ("a compact length of six bytes", compact_string, "808080808001", Varint),
+            ("a compact length that ends early", compact_string, "8080", Truncated),
+            ("bytes of negative length", old_bytes, "80000000", Length),
+            ("bytes longer than the frame", old_bytes, "0000000201", Length),
+            ("compact bytes longer than the frame", compact_bytes, "0301", Length),
+            ("compact bytes of 4 GiB", compact_bytes, "ffffffff0f", Length),
+            ("an array of negative length", old_array, "fffffffe", Length),
+            ("an array of 2^31 - 1 elements", old_array, "7fffffff00000000", Length),
+            ("an array of one element too many", old_array, "0000000200000000000000", Length),
+            ("a compact array of 2^32 - 2 elements", compact_array, "ffffffff0f", Length),
+            ("a compact array of one element too many", compact_array, "0300000000000000", Length),
+            ("more elements without size than bytes", empty_elements, "0000000200", Length),
+            ("2^32 - 1 tags", tags, "ffffffff0f", Truncated),
+            ("a tag that is longer than the frame", tags, "01000500", Truncated),
+            ("a tag of 4 GiB", tags, "0100ffffffff0f", Truncated),
+            ("a tag twice", tags, "0200000000", Tag),
+            ("tags that fall", tags, "0201000000", Tag),
+            ("a known tag that is too long", known_tag, "0100020000", Tag),
+            ("a known tag that is too short", known_tag, "01000000", Truncated),
+        ];
+        for (what, read, hex, kind) in table {
+            let bytes = bytes_of(hex);
+            let mut r = Reader::new(&bytes);
+            assert_eq!(read(&mut r).map_err(|e| e.kind), Err(kind), "{what}");
+            assert!(r.offset() <= bytes.len(), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_tag_cannot_read_beyond_its_end() {
+        // The size says 1, the value has 4: the bytes of the next field are not its own.
+        let mut r = Reader::new(&[1, 0, 1, 0, 0, 0, 7]);
+        let e = r.tags(|_, body| body.i32().map(|_| true)).expect_err("too short");
+        assert_eq!((e.kind, e.offset), (DecodeErrorKind::Truncated, 3));
+    }
+
+    #[test]
+    fn unknown_tags_are_skipped() {
+        let mut seen = Vec::new();
+        let mut r = Reader::new(&[3, 1, 1, 9, 5, 2, 8, 8, 6, 0, 42]);
+        r.tags(|tag, body| {
+            seen.push(tag);
+            if tag == 1 { body.u8().map(|b| b == 9) } else { Ok(false) }
+        })
+        .expect("tags");
+        assert_eq!((seen, r.u8()), (vec![1, 5, 6], Ok(42)));
+    }
+
+    #[test]
+    fn null_and_empty_differ() {
+        assert_eq!(Reader::new(&[0xff, 0xff]).str(OLD), Ok(None));
+        assert_eq!(Reader::new(&[0, 0]).str(OLD), Ok(Some("")));
+        assert_eq!(Reader::new(&[0]).str(FLEXIBLE), Ok(None));
+        assert_eq!(Reader::new(&[1]).str(FLEXIBLE), Ok(Some("")));
+        assert_eq!(Reader::new(&[0xff; 4]).array_len(OLD, 1), Ok(None));
+        assert_eq!(Reader::new(&[0]).bytes_len(FLEXIBLE), Ok(None));
+    }
+
+    #[test]
+    fn bytes_of_a_shared_frame_are_not_copied() {
+        let frame = Bytes::from(vec![1, 2, 3, 4]);
+        let mut r = Reader::shared(&frame);
+        r.u8().expect("a byte");
+        assert_eq!(r.take_bytes(2).expect("two").as_ptr(), frame[1..].as_ptr());
+        assert!(r.take_bytes(2).is_err());
+    }
+
+    #[test]
+    fn what_is_split_off_knows_where_it_is() {
+        let mut r = Reader::new(&[1, 2, 3, 4]);
+        r.u8().expect("a byte");
+        let mut part = r.split(2).expect("two");
+        assert_eq!((part.remaining(), r.remaining()), (2, 1));
+        let e = part.i32().expect_err("two bytes only");
+        assert_eq!(e.offset, 1);
+    }
+}

@@ -211,3 +211,43 @@ impl From<Vec<u8>> for Writer {
         Self { bytes, field: "", error: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLEXIBLE: Version = Version { number: 0, flexible: true };
+
+    #[test]
+    fn a_long_tag_is_moved_behind_its_size() {
+        let mut w = Writer::new();
+        w.u8(9);
+        w.tag(3, |w| w.raw(&[7; 200]));
+        assert_eq!(w.as_slice()[..5], [9, 3, 200, 1, 7]);
+        assert_eq!(w.len(), 4 + 200);
+        assert_eq!(w.as_slice()[203], 7);
+    }
+
+    #[test]
+    fn the_first_error_is_told_once() {
+        let mut w = Writer::new();
+        w.field("first");
+        w.str(Some(&"x".repeat(MAX_STRING + 1)), FLEXIBLE);
+        w.field("second");
+        w.fail(EncodeErrorKind::Null);
+        let e = w.take_error("M").expect_err("too long");
+        assert_eq!((e.kind, e.message, e.field), (EncodeErrorKind::TooLong, "M", "first"));
+        assert_eq!(w.take_error("M"), Ok(()));
+        w.str(Some(&"x".repeat(MAX_STRING)), FLEXIBLE);
+        assert_eq!(w.take_error("M"), Ok(()));
+    }
+
+    #[test]
+    fn a_patch_outside_does_nothing() {
+        let mut w = Writer::from(vec![0; 4]);
+        w.patch_i32(1, -1);
+        assert_eq!(w.as_slice(), [0; 4]);
+        w.patch_i32(0, -1);
+        assert_eq!(w.as_slice(), [0xff; 4]);
+    }
+}
