@@ -182,7 +182,8 @@ impl<'a> FetchedPartition<'a> {
                 match tag {
                     0 => p.diverging_epoch = Wire::get(body, v).map_err(|e| e.within("diverging_epoch"))?,
                     1 => p.current_leader = Wire::get(body, v).map_err(|e| e.within("current_leader"))?,
-                    // Only controllers want it; it is read so that this reader refuses what the declared message refuses.
+                    // Only controllers want it; it is read so that this reader refuses what the declared message
+                    // refuses.
                     2 => {
                         SnapshotId::get(body, v).map_err(|e| e.within("snapshot_id"))?;
                     }

@@ -7,7 +7,8 @@ use super::{
 /// The bytes in front of a frame that say how long it is.
 pub const LENGTH_PREFIX: usize = 4;
 
-/// Client ids have the old form in every version, so that a broker can read the header of an ApiVersions request that is newer than itself.
+/// Client ids have the old form in every version, so that a broker can read the header of an ApiVersions request that
+/// is newer than itself.
 const OLD_FORM: Version = Version { number: 1, flexible: false };
 
 /// The length of the frame behind its prefix, if it is neither negative nor more than `most` bytes.
@@ -83,8 +84,8 @@ pub fn encode_request<R: Request>(
         .inspect_err(|_| w.truncate(start))
 }
 
-/// Reads a request header (the length prefix is gone). The API must be one that this crate declares, for the form of the header depends
-/// on it; the version may be any.
+/// Reads a request header (the length prefix is gone). The API must be one that this crate declares, for the form of
+/// the header depends on it; the version may be any.
 pub fn decode_request_header(r: &mut Reader<'_>) -> Result<RequestHeader, DecodeError> {
     request_header(r).map_err(|e| e.of("RequestHeader"))
 }
@@ -101,7 +102,8 @@ fn request_header(r: &mut Reader<'_>) -> Result<RequestHeader, DecodeError> {
     Ok(RequestHeader { key, version, correlation, client_id })
 }
 
-/// Whether the answer's header ends in tagged fields. That of ApiVersions never does: the client cannot know yet which version it gets.
+/// Whether the answer's header ends in tagged fields. That of ApiVersions never does: the client cannot know yet
+/// which version it gets.
 fn has_tags(key: ApiKey, version: i16) -> bool {
     key != ApiKey::API_VERSIONS && key.declared().is_some_and(|d| version >= d.flexible)
 }

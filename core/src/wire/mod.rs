@@ -1,7 +1,8 @@
 //! Bytes on the wire: primitives, messages, frames, versions.
 //!
-//! Messages are declared in the `messages!` notation (`notation.rs`), one file per API, and read like the protocol guide. Whatever is
-//! read comes from the network: a [`Reader`] never believes a length, and memory is only allocated for bytes that are there.
+//! Messages are declared in the `messages!` notation (`notation.rs`), one file per API, and read like the protocol
+//! guide. Whatever is read comes from the network: a [`Reader`] never believes a length, and memory is only allocated
+//! for bytes that are there.
 
 mod error;
 pub mod fetch;
@@ -123,8 +124,8 @@ pub fn encode_embedded<M: Message>(message: &M, version: i16) -> Result<Bytes, E
     Ok(w.into_vec().into())
 }
 
-/// Reads a message that travels in a byte field of another: its version and itself. As in Java's `ConsumerProtocol`, a newer
-/// version is read as the newest that is known, and what is left behind it is ignored.
+/// Reads a message that travels in a byte field of another: its version and itself. As in Java's `ConsumerProtocol`,
+/// a newer version is read as the newest that is known, and what is left behind it is ignored.
 pub fn decode_embedded<M: Message>(bytes: &Bytes) -> Result<(i16, M), DecodeError> {
     let mut r = Reader::shared(bytes);
     let version = r.i16().map_err(|e| e.of(M::NAME))?;

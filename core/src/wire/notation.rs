@@ -8,10 +8,11 @@
 //! }
 //! ```
 //!
-//! Each line is a Rust pattern of the versions that have the field, and a Rust field with its default. `null in` says in which
-//! versions an `Option` may be null where that is not all of them. `ignorable` at the end says that the field is silently left
-//! out of a version that does not have it; else it must be at its default there. Tagged fields stand in a block of their own,
-//! `}, tagged { 0: 12.. => field: Type; }`. The word in front (`request`, `response`, `data`, `part`) is for the reader.
+//! Each line is a Rust pattern of the versions that have the field, and a Rust field with its default. `null in` says
+//! in which versions an `Option` may be null where that is not all of them. `ignorable` at the end says that the
+//! field is silently left out of a version that does not have it; else it must be at its default there. Tagged fields
+//! stand in a block of their own, `}, tagged { 0: 12.. => field: Type; }`. The word in front (`request`, `response`,
+//! `data`, `part`) is for the reader.
 //!
 //! The default of an `Option` is `None`, also where Kafka's is an empty value: both mean the same to a reader, and no
 //! version leaves out such a field by comparing it with its default.

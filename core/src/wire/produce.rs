@@ -1,4 +1,5 @@
-//! Produce requests, written for `writev`: what surrounds the batches is one buffer, the batches' bodies are never copied.
+//! Produce requests, written for `writev`: what surrounds the batches is one buffer, the batches' bodies are never
+//! copied.
 
 use super::frame::{begin_frame, end_frame, put_request_header};
 use super::messages::ProduceRequest;

@@ -1,7 +1,7 @@
 //! What a declared message says of itself, as text.
 
-/// A field as it stands in the `messages!` notation. Made for the parity test; nothing of it is left in a program that does
-/// not ask.
+/// A field as it stands in the `messages!` notation. Made for the parity test; nothing of it is left in a program
+/// that does not ask.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// Its name.

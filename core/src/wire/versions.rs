@@ -5,8 +5,6 @@ use super::{DecodeError, Message, Reader, Request};
 use crate::error::ErrorCode;
 use std::fmt;
 
-const UNSUPPORTED_VERSION: ErrorCode = ErrorCode(35);
-
 /// The number of an API in the protocol.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiKey(pub i16);
@@ -232,11 +230,11 @@ impl ApiRanges {
     }
 }
 
-/// Reads the answer to an ApiVersions request that was sent in version `asked`. A broker that does not know that version answers
-/// UNSUPPORTED_VERSION in version 0, with the range that it does know since Kafka 2.4 (KIP-511). Returned with the version that the
-/// answer has.
+/// Reads the answer to an ApiVersions request that was sent in version `asked`. A broker that does not know that
+/// version answers UNSUPPORTED_VERSION in version 0, with the range that it does know since Kafka 2.4 (KIP-511).
+/// Returned with the version that the answer has.
 pub fn decode_api_versions(r: &mut Reader<'_>, asked: i16) -> Result<(i16, ApiVersionsResponse), DecodeError> {
-    let unsupported = r.clone().i16().is_ok_and(|code| code == UNSUPPORTED_VERSION.0);
+    let unsupported = r.clone().i16().is_ok_and(|code| code == ErrorCode::UNSUPPORTED_VERSION.0);
     let version = if unsupported { 0 } else { asked };
     ApiVersionsResponse::decode(r, version).map(|answer| (version, answer))
 }
@@ -288,7 +286,7 @@ mod tests {
     fn a_broker_that_does_not_know_the_version_answers_in_version_0() {
         let mut w = Writer::new();
         let mut sent = answer(&[(18, 0, 2)]);
-        sent.error_code = UNSUPPORTED_VERSION;
+        sent.error_code = ErrorCode::UNSUPPORTED_VERSION;
         sent.encode(&mut w, 0).expect("encodes");
         let (version, read) = decode_api_versions(&mut Reader::new(w.as_slice()), 4).expect("decodes");
         assert_eq!((version, read), (0, sent));

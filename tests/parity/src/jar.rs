@@ -14,8 +14,8 @@ pub const KAFKA: &str = "4.4.0";
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Every schema of the jar by name. `None`, with an explanation on stderr, where the jar cannot be had; with `CI=true` that is a
-/// failure.
+/// Every schema of the jar by name. `None`, with an explanation on stderr, where the jar cannot be had; with
+/// `CI=true` that is a failure.
 ///
 /// # Panics
 /// In CI, if the jar cannot be had; anywhere, if it is not what it should be.

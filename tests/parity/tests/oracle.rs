@@ -12,8 +12,8 @@ use std::fmt::Debug;
 /// How many values of each message are tried in each version.
 const VALUES: u64 = 40;
 
-/// What `kafka-protocol` 0.18 says it speaks and then refuses: its generator takes the request schemas of Kafka 4.1, where these versions
-/// were unstable. (Its response side has them.)
+/// What `kafka-protocol` 0.18 says it speaks and then refuses: its generator takes the request schemas of Kafka 4.1,
+/// where these versions were unstable. (Its response side has them.)
 const REFUSED: [(&str, i16); 3] =
     [("OffsetCommitRequest", 10), ("OffsetFetchRequest", 10), ("InitProducerIdRequest", 6)];
 
