@@ -155,3 +155,85 @@ pub(super) fn consumer(config: &mut ConsumerConfig, reader: &mut Reader<'_>, com
     }
     debug_assert_eq!(reader.section, Section::Consumer);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::builder::{Config, ConsumerConfig as Consumer, ProducerConfig as Producer};
+    use super::*;
+
+    fn producer(section: Producer) -> Result<ProducerConfig, String> {
+        Config::new("a").resolve_producer(&section).map_err(|e| e.to_string())
+    }
+    fn consumer(section: Consumer) -> Result<ConsumerConfig, String> {
+        Config::new("a").resolve_consumer(&section).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn what_contradicts_idempotence_is_an_error_only_if_idempotence_was_asked_for() {
+        for (key, value) in [("acks", "1"), ("acks", "0"), ("retries", "0")] {
+            let implied = producer(Producer::new().set(key, value)).unwrap();
+            assert!(!implied.enable_idempotence, "{key}={value}");
+            let asked = producer(Producer::new().set(key, value).set("enable.idempotence", true));
+            assert_eq!(asked.unwrap_err(), format!("{key}={value} contradicts enable.idempotence=true"));
+            assert!(producer(Producer::new().set(key, value).set("enable.idempotence", false)).is_ok());
+        }
+        let key = "max.in.flight.requests.per.connection";
+        assert!(producer(Producer::new().set(key, 6)).unwrap_err().contains("is more than 5"));
+        assert!(producer(Producer::new().set(key, 6).set("enable.idempotence", false)).is_ok());
+        assert!(producer(Producer::new().set(key, 5)).unwrap().enable_idempotence);
+    }
+
+    #[test]
+    fn what_a_rule_changed_is_shown_with_its_reason() {
+        let config = Config::new("a").set("acks", 1).set("reconnect.backoff.ms", 70);
+        let shown = |key: &str| config.settings().find(|s| s.key == key).map(|s| s.to_string()).unwrap_or_default();
+        assert_eq!(shown("enable.idempotence"), "enable.idempotence=false (producer, because acks=1)");
+        assert_eq!(
+            shown("reconnect.backoff.max.ms"),
+            "reconnect.backoff.max.ms=70 (client, because reconnect.backoff.ms is set and the maximum is not)"
+        );
+        assert_eq!(shown("acks"), "acks=1 (producer, code)");
+    }
+
+    #[test]
+    fn the_delivery_timeout_covers_lingering_and_one_request() {
+        let raised = producer(Producer::new().linger(Duration::from_secs(100))).unwrap();
+        assert_eq!(raised.delivery_timeout, Duration::from_secs(130));
+        let asked = producer(Producer::new().delivery_timeout(Duration::from_secs(10)));
+        assert!(
+            asked
+                .unwrap_err()
+                .starts_with("delivery.timeout.ms=10000 is less than linger.ms + request.timeout.ms (30005 ms)")
+        );
+    }
+
+    #[test]
+    fn memory_must_hold_a_batch() {
+        let tiny = producer(Producer::new().buffer_memory(1000));
+        assert_eq!(tiny.unwrap_err(), "buffer.memory=1000 does not hold one batch: batch.size=16384");
+        assert!(producer(Producer::new().buffer_memory(1000).batch_size(500)).is_ok());
+    }
+
+    #[test]
+    fn without_a_group_nothing_is_committed_unless_that_was_asked_for() {
+        assert_eq!(consumer(Consumer::standalone()).unwrap().auto_commit, AutoCommit::Off);
+        let asked = consumer(Consumer::standalone().set("enable.auto.commit", true));
+        assert_eq!(asked.unwrap_err(), "enable.auto.commit=true needs a group.id");
+        let section = Config::new("a").set("enable.auto.commit", true);
+        assert!(section.validate().is_ok(), "the group may still come");
+    }
+
+    #[test]
+    fn heartbeats_come_more_often_than_sessions_end() {
+        let slow = consumer(Consumer::group("g").session_timeout(Duration::from_secs(3)));
+        assert_eq!(slow.unwrap_err(), "heartbeat.interval.ms=3000 is not less than session.timeout.ms=3000");
+    }
+
+    #[test]
+    fn waits_between_retries_never_shrink() {
+        let config = Config::new("a").set("retry.backoff.ms", 5000).resolve().unwrap();
+        assert_eq!(config.retry_backoff_max, Duration::from_secs(5));
+        let section = Producer::new().retry_backoff(Duration::from_secs(3));
+        assert_eq!(producer(section).unwrap().retry_backoff_max, Duration::from_secs(3));
+    }
+}

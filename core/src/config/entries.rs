@@ -182,6 +182,12 @@ pub(super) struct Entries {
     pub(super) early: Report,
 }
 
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(key, entry)| (key, entry.shown()))).finish()
+    }
+}
+
 impl Entries {
     /// Sets a key; the value is translated if `given` is one of the key's aliases.
     pub(super) fn put(&mut self, key: &'static Key, given: &str, value: &str, origin: Origin) {

@@ -1,10 +1,11 @@
 //! Keys of producers.
 
 use super::{
-    Acks, Alias, Compression, Partitioning, Plugin, Range, Serde,
+    Acks, Alias, Partitioning, Plugin, Range, Serde,
     Status::{Refused, Unsupported},
     TimestampPrecision, TopicConfig, reader,
 };
+use crate::codec::Compression;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,10 +45,6 @@ section! {
         plain enable_idempotence: bool = "enable.idempotence" Bool "true" [.kafka_2_5("false")];
         /// Whether keys are ignored when a partition is chosen (KIP-794).
         plain partitioner_ignore_keys: bool = "partitioner.ignore.keys" Bool "false";
-        /// Whether records without a key go rather to brokers that are faster (KIP-794).
-        plain partitioner_adaptive_partitioning_enable: bool = "partitioner.adaptive.partitioning.enable" Bool "true";
-        /// After how long a broker that takes no batches gets no more records without a key; 0: never (KIP-794).
-        plain partitioner_availability_timeout: Duration = "partitioner.availability.timeout.ms" Long "0" [.min(0)];
         /// After how long a topic that is not written to is forgotten.
         plain metadata_max_idle: Duration = "metadata.max.idle.ms" Long "300000" [.min(5000)];
         /// How exact the default timestamp of a record is.
@@ -94,6 +91,12 @@ section! {
             "value.serializer" Class none [.field("value_serializer")];
         "Classes that see records on their way."
             "interceptor.classes" List "" [.field("interceptors")];
+        "Whether records without a key go rather to brokers that are faster (KIP-794). Java's default: true."
+            "partitioner.adaptive.partitioning.enable" Bool "false" [
+                .status(Unsupported("klamm spreads records without a key evenly over all partitions that have a leader"))];
+        "After how long a broker that takes no batches gets no more records without a key; 0: never (KIP-794)."
+            "partitioner.availability.timeout.ms" Long "0" [.min(0)
+                .status(Unsupported("klamm spreads records without a key evenly over all partitions that have a leader"))];
         "Whether records without a key go rather to leaders in the same rack (KIP-1123)."
             "partitioner.rack.aware" Bool "false" [.status(Unsupported("this version does not look at racks when it writes"))];
         "Whether buffers take their whole size at once."

@@ -3,9 +3,9 @@
 use super::entries::{Entries, Entry};
 use super::value::{self, Value};
 use super::{
-    Address, Assignor, AutoCommit, Compression, Defaults, Key, Origin, Partitioning, Plugin, Report, Section, Serde,
-    classes, keys,
+    Address, Assignor, AutoCommit, Defaults, Key, Origin, Partitioning, Plugin, Report, Section, Serde, classes, keys,
 };
+use crate::codec::{Codec, Compression};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -160,31 +160,35 @@ pub(super) fn bootstrap_servers(reader: &mut Reader<'_>) -> Vec<Address> {
 
 /// `compression.type` and the level that goes with it.
 pub(super) fn compression(reader: &mut Reader<'_>) -> Compression {
-    let name = reader.text("compression.type").unwrap_or("none").to_ascii_lowercase();
-    let shared = match reader.get::<i32>("compression.level") {
-        -1 => None,
-        level => Some(level),
+    let name = reader.text("compression.type").unwrap_or("none");
+    let Some(codec) = Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name)) else {
+        return Compression::NONE;
     };
-    let (key, made): (&str, fn(i32) -> Compression) = match name.as_str() {
-        "gzip" => ("compression.gzip.level", Compression::GzipAt),
-        "lz4" => ("compression.lz4.level", Compression::Lz4At),
-        "zstd" => ("compression.zstd.level", Compression::ZstdAt),
-        "snappy" => return Compression::Snappy,
-        _ => return Compression::None,
+    let own = match codec {
+        Codec::Gzip => "compression.gzip.level",
+        Codec::Lz4 => "compression.lz4.level",
+        Codec::Zstd => "compression.zstd.level",
+        Codec::None | Codec::Snappy => "",
     };
-    let own: i32 = reader.get(key);
-    match shared {
-        Some(level) if !reader.is_set(key) => {
-            if let Err(why) = value::check(keys::named(key), &level.to_string()) {
-                reader
-                    .report
-                    .error(format!("compression.level={level} {why} for {name}"), &reader.origin("compression.level"));
-            }
-            made(level)
-        }
-        _ => made(own),
-    }
+    let shared = Some("compression.level").filter(|key| reader.text(key).is_some_and(|level| level != "-1"));
+    let level = match (own, shared) {
+        ("", _) => None,
+        (own, Some(shared)) if !reader.is_set(own) => Some((shared, reader.get(shared))),
+        (own, _) => Some((own, reader.get::<i32>(own))),
+    };
+    let made = Compression::new(codec, level.map(|(_, level)| level));
+    made.unwrap_or_else(|error| {
+        let key = match level {
+            Some((key, _)) if codec.is_built_in() => key,
+            _ => "compression.type",
+        };
+        reader.report.error(format!("{}: {error}", reader.pair(key)), &reader.origin(key));
+        Compression::NONE
+    })
 }
+
+/// The value of `partitioner.class` while a partitioner from code is in its slot.
+pub(super) const FROM_CODE: &str = "(a partitioner given in code)";
 
 /// `partitioner.class`; a value given in code is taken from its slot by the section.
 pub(super) fn partitioning(reader: &mut Reader<'_>) -> Partitioning {
@@ -192,6 +196,9 @@ pub(super) fn partitioning(reader: &mut Reader<'_>) -> Partitioning {
     let Some(class) = reader.text(key).filter(|class| !class.is_empty()) else {
         return Partitioning::default();
     };
+    if class == FROM_CODE {
+        return Partitioning::default();
+    }
     if let Some(plugin) = reader.plugin(class) {
         return Partitioning::Custom(plugin.clone());
     }

@@ -1,6 +1,7 @@
 //! What one topic of a producer has otherwise.
 
-use super::{Acks, Compression};
+use super::Acks;
+use crate::codec::Compression;
 use std::time::Duration;
 
 /// What a producer does otherwise for one topic; validated, complete.

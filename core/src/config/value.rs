@@ -260,3 +260,77 @@ impl Value for Vec<Assignor> {
         self.iter().map(Assignor::name).collect::<Vec<_>>().join(",")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::keys;
+    use super::*;
+
+    fn checked(name: &str, text: &str) -> Result<(), String> {
+        check(keys::named(name), text)
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_or_out_of_range_is_told_in_words() {
+        for (name, text, why) in [
+            ("linger.ms", "soon", "is not a whole number"),
+            ("linger.ms", "", "is not a whole number"),
+            ("linger.ms", "-1", "is below 0"),
+            ("linger.ms", "1.x", "is not a number of milliseconds"),
+            ("linger.ms", "99999999999999999999", "is beyond 64 bits"),
+            ("request.timeout.ms", "3000000000", "is not between 0 and 2147483647"),
+            ("batch.size", "1.5", "is not a whole number"),
+            ("metadata.max.idle.ms", "4999", "is below 5000"),
+            ("compression.gzip.level", "0", "is not between 1 and 9, and not -1"),
+            ("enable.idempotence", "maybe", "is neither true nor false"),
+            ("acks", "2", "is not one of all, -1, 0, 1"),
+            ("group.instance.id", "", "is empty"),
+            ("sasl.login.refresh.window.factor", "2", "is not between 0.5 and 1"),
+            ("sasl.login.refresh.window.factor", "x", "is not a number"),
+        ] {
+            assert_eq!(checked(name, text), Err(why.into()), "{name}={text}");
+        }
+        for (name, text) in [
+            ("linger.ms", "0"),
+            ("linger.ms", "0.5"),
+            ("compression.gzip.level", "-1"),
+            ("connections.max.idle.ms", "-1"),
+            ("acks", "ALL"),
+            ("security.protocol", "sasl_ssl"),
+            ("enable.idempotence", "TRUE"),
+            ("retries", "2147483647"),
+        ] {
+            assert_eq!(checked(name, text), Ok(()), "{name}={text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        fn both<T: Value + PartialEq + std::fmt::Debug>(values: impl IntoIterator<Item = T>) {
+            for value in values {
+                let text = value.write();
+                assert_eq!(T::read(&text), Some(value), "{text}");
+            }
+        }
+        both([true, false]);
+        both([Acks::Zero, Acks::One, Acks::All]);
+        both([Duration::ZERO, Duration::from_millis(5), Duration::from_micros(500), Duration::from_nanos(1_000_001)]);
+        both([None, Some(Duration::from_secs(9))]);
+        both([BufferSize::Os, BufferSize::Bytes(0), BufferSize::Bytes(131_072)]);
+        both([OffsetReset::Earliest, OffsetReset::None, OffsetReset::ByDuration(Duration::from_secs(90_061))]);
+        both([StartOffset::AsReset, StartOffset::Timestamp(-1), StartOffset::ByDuration(Duration::from_millis(1))]);
+        both([vec![Assignor::Range, Assignor::CooperativeSticky, Assignor::Custom("mine".into())]]);
+        both([IsolationLevel::ReadCommitted, IsolationLevel::ReadUncommitted]);
+        both([MetadataRecovery::Rebootstrap, MetadataRecovery::None]);
+        both([0_usize, 1, 67_108_864]);
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_no_values() {
+        assert_eq!(u32::read("4294967296"), None);
+        assert_eq!(i32::read("-2147483649"), None);
+        assert_eq!(Duration::read("-1"), None);
+        assert_eq!(Duration::read("1.0000001"), None);
+        assert_eq!(Duration::read("1.5"), Some(Duration::from_micros(1500)));
+    }
+}
