@@ -73,7 +73,9 @@ impl Session {
         let known = &self.known;
         // A recreated topic is another one to the broker: the old id is forgotten, the new one is added.
         gone.extend(
-            wanted.iter().filter_map(|(ix, w)| known.get(ix).filter(|was| by_id && was.topic_id != w.topic_id).cloned()),
+            wanted
+                .iter()
+                .filter_map(|(ix, w)| known.get(ix).filter(|was| by_id && was.topic_id != w.topic_id).cloned()),
         );
         let changed: Vec<_> = wanted.iter().filter(|(ix, w)| known.get(ix) != Some(w)).cloned().collect();
         let ask = Ask {
