@@ -1,0 +1,382 @@
+//! One partition behind the hand-over: what waits, what is under way, and what may be sent next.
+//!
+//! All batches that have no outcome yet lie in one queue in the order in which they were sealed; "under way" is a mark on a
+//! batch, not another place. So a batch that comes back is where it belongs already (rule 2), and order never depends on
+//! sequence numbers, which wrap and change (contracts A22).
+
+use super::handover::{Batch, Left};
+use super::sequence::{Identity, Stamp, Window};
+use super::terms::Terms;
+use crate::error::{Error, Fate};
+use crate::record::HEADER_LEN;
+use crate::{BatchNo, BrokerId, PartitionIx, Time, TopicIx};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// After so long without an outcome a broker may have dropped what it knew of this producer (contracts A23).
+const LAPSE: Duration = Duration::from_secs(60);
+
+/// Children of split batches are numbered from here on: the front numbers batches from 0.
+const CHILDREN: u64 = 1 << 63;
+
+/// What may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing was acknowledged here yet (new leader, new epoch, failure, long idle): one in flight, the oldest first.
+    /// Brokers without state accept any first number, so only one may be the first (contracts A23).
+    Probing,
+    /// The last outcome here was success.
+    Streaming,
+    /// The leader changed while the old one still owes answers: nothing (ID-15).
+    Moving,
+    /// A failure that may pass: nothing, then `Probing`.
+    Backoff(Time),
+    /// Nothing more goes out under the window's identity, and something is still on the wire: nothing (contracts A4).
+    Settling,
+    /// The window is empty and waits for an identity: nothing.
+    Resetting,
+}
+
+/// Under what a batch that never had a stamp may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Minting {
+    /// Without a stamp: the producer is not idempotent.
+    Unstamped,
+    /// Not at all: there is no producer id (rule 9).
+    Waiting,
+    /// Under this one, once the window has taken it.
+    Under(Identity),
+}
+
+/// A batch without an outcome.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) batch: Batch,
+    /// The number that it, or the batch that it was split from, got at seal: what the queue is sorted by.
+    order: u64,
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) fate: Fate,
+    pub(crate) refused_only: bool,
+    /// How often it was sent.
+    pub(crate) attempts: u32,
+    /// The request that it is under way in.
+    pub(crate) sent: Option<u64>,
+    /// What went wrong last, and where.
+    pub(crate) last: Option<(Error, Option<BrokerId>)>,
+}
+
+impl Entry {
+    fn new(batch: Batch) -> Self {
+        let order = batch.no.0;
+        let (fate, refused_only) = (Fate::NotWritten, false);
+        Self { batch, order, stamp: None, fate, refused_only, attempts: 0, sent: None, last: None }
+    }
+
+    /// Whether its records may be in the log, as far as is known now (contracts A2).
+    pub(crate) fn possibly_written(&self) -> bool {
+        self.fate != Fate::NotWritten || self.sent.is_some()
+    }
+
+    /// Bytes that it takes in a request.
+    pub(crate) fn size(&self) -> usize {
+        HEADER_LEN + self.batch.body.len()
+    }
+}
+
+/// A partition.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) partition: PartitionIx,
+    pub(crate) place: (TopicIx, i32),
+    pub(crate) terms: Terms,
+    pub(crate) left: Left,
+    /// The front brought nothing although `left` says that there is something: not asked again before its next word.
+    pub(crate) stalled: bool,
+    /// A collect names it and is not answered.
+    pub(crate) collecting: bool,
+    pub(crate) state: State,
+    pub(crate) window: Window,
+    pub(crate) leader: Option<(BrokerId, i32)>,
+    /// Which log of this name; 0 until the view knows one.
+    pub(crate) incarnation: u32,
+    pub(crate) failures: u32,
+    entries: VecDeque<Entry>,
+    in_flight: usize,
+    /// Who owes the answers.
+    at: Option<BrokerId>,
+    last_success: Time,
+    next_child: u64,
+}
+
+impl Queue {
+    pub(crate) fn new(partition: PartitionIx, place: (TopicIx, i32), terms: Terms) -> Self {
+        Self {
+            partition,
+            place,
+            terms,
+            left: Left::default(),
+            stalled: false,
+            collecting: false,
+            state: State::Probing,
+            window: Window::default(),
+            leader: None,
+            incarnation: 0,
+            failures: 0,
+            entries: VecDeque::new(),
+            in_flight: 0,
+            at: None,
+            last_success: Time::ZERO,
+            next_child: CHILDREN,
+        }
+    }
+
+    /// Takes a batch over, at its place.
+    pub(crate) fn push(&mut self, batch: Batch) {
+        let entry = Entry::new(batch);
+        let at = self.entries.iter().rposition(|e| e.order <= entry.order).map_or(0, |i| i + 1);
+        self.entries.insert(at, entry);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn entry(&self, at: usize) -> Option<&Entry> {
+        self.entries.get(at)
+    }
+
+    pub(crate) fn entry_mut(&mut self, at: usize) -> Option<&mut Entry> {
+        self.entries.get_mut(at)
+    }
+
+    /// Requests with a batch of this partition that are under way; the batch may have been given up since.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// The broker that owes answers.
+    pub(crate) fn owing(&self) -> Option<BrokerId> {
+        self.at.filter(|_| self.in_flight > 0)
+    }
+
+    /// Whether anything of this partition is not done: here or in the front.
+    pub(crate) fn is_active(&self) -> bool {
+        !self.entries.is_empty() || self.in_flight > 0 || self.collecting || self.has_left()
+    }
+
+    /// Whether the front has something.
+    pub(crate) fn has_left(&self) -> bool {
+        let left = &self.left;
+        left.packed > 0 || left.packing > 0 || left.line > 0 || left.open_since.is_some()
+    }
+
+    fn has_stamps(&self) -> bool {
+        self.entries.iter().any(|e| e.stamp.is_some())
+    }
+
+    /// Whether a batch without a stamp may go: its window has taken the identity, or can, because nothing under the old one
+    /// is unresolved (rule 7, contracts A5).
+    fn may_mint(&self, minting: Minting) -> bool {
+        match minting {
+            Minting::Unstamped => true,
+            Minting::Waiting => false,
+            Minting::Under(who) => self.window.who() == Some(who) || !self.has_stamps(),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        match self.state {
+            State::Probing => self.in_flight == 0,
+            State::Streaming => self.in_flight < self.terms.in_flight,
+            State::Moving | State::Backoff(_) | State::Settling | State::Resetting => false,
+        }
+    }
+
+    /// The batch to send next, if one may be sent now. Always the first that is not under way, so nothing overtakes.
+    pub(crate) fn ready(&self, minting: Minting) -> Option<usize> {
+        if !self.has_room() {
+            return None;
+        }
+        let at = self.entries.iter().position(|e| e.sent.is_none())?;
+        (self.entries[at].stamp.is_some() || self.may_mint(minting)).then_some(at)
+    }
+
+    /// Whether a batch from the front could leave at once; only then is one collected (contracts 4.1).
+    pub(crate) fn wants(&self, minting: Minting) -> bool {
+        let unsent = self.entries.iter().any(|e| e.sent.is_none());
+        !unsent && !self.collecting && !self.stalled && self.has_room() && self.may_mint(minting)
+    }
+
+    /// Marks the batch `at` as under way and gives the stamp that it carries: its own if it has one (rule 1).
+    pub(crate) fn send(&mut self, at: usize, request: u64, to: BrokerId, minting: Minting, now: Time) -> Option<Stamp> {
+        let fresh = self.entries.get(at)?.stamp.is_none();
+        if self.state == State::Streaming && self.in_flight == 0 && now.since(self.last_success) > LAPSE {
+            self.state = State::Probing;
+        }
+        if let (true, Minting::Under(who)) = (fresh, minting) {
+            if self.window.who() != Some(who) {
+                self.window.adopt(who);
+                self.state = State::Probing;
+            }
+            let count = self.entries[at].batch.count;
+            self.entries[at].stamp = self.window.mint(count);
+        }
+        let entry = &mut self.entries[at];
+        entry.sent = Some(request);
+        entry.attempts = entry.attempts.saturating_add(1);
+        self.in_flight += 1;
+        self.at = Some(to);
+        entry.stamp
+    }
+
+    /// A request that carried a batch of this partition is over. Gives the batch's place if it is still here; the caller
+    /// decides about it and then calls [`settle`](Self::settle).
+    pub(crate) fn returned(&mut self, request: u64, no: BatchNo) -> Option<usize> {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let at = self.entries.iter().position(|e| e.sent == Some(request) && e.batch.no == no)?;
+        self.entries[at].sent = None;
+        Some(at)
+    }
+
+    /// Takes a batch out: it has its outcome.
+    pub(crate) fn resolve(&mut self, at: usize) -> Option<Entry> {
+        self.entries.remove(at)
+    }
+
+    /// A batch was acknowledged.
+    pub(crate) fn succeeded(&mut self, now: Time) {
+        self.last_success = now;
+        self.failures = 0;
+        if self.state == State::Probing {
+            self.state = State::Streaming;
+        }
+    }
+
+    /// A batch goes again: not before `until`, and then alone.
+    pub(crate) fn again(&mut self, until: Option<Time>) {
+        self.state = match (self.state, until) {
+            (State::Probing | State::Streaming, None) => State::Probing,
+            (State::Probing | State::Streaming, Some(until)) => State::Backoff(until),
+            (State::Backoff(before), Some(until)) => State::Backoff(before.max(until)),
+            (other, _) => other,
+        };
+    }
+
+    /// The pause is over.
+    pub(crate) fn wake(&mut self, now: Time) {
+        if matches!(self.state, State::Backoff(until) if until <= now) {
+            self.state = State::Probing;
+        }
+    }
+
+    /// Who leads now. A new leader ends a pause that the old one caused (contracts B20).
+    pub(crate) fn lead(&mut self, leader: Option<(BrokerId, i32)>) {
+        if self.leader == leader {
+            return;
+        }
+        self.leader = leader;
+        self.state = match self.state {
+            State::Settling | State::Resetting => self.state,
+            _ if self.in_flight > 0 && self.at != leader.map(|(broker, _)| broker) => State::Moving,
+            _ => State::Probing,
+        };
+    }
+
+    /// Rule 11 (contracts A3): a stamped batch ended otherwise than written, so its successors' numbers can never follow.
+    /// Nothing more goes out under this identity; what is on the wire comes back first.
+    pub(crate) fn close_window(&mut self) {
+        if self.window.who().is_some() {
+            self.state = State::Settling;
+        }
+    }
+
+    /// What the state becomes when the last answer is in. True: the window is closed and empty, [`reset`](Self::reset) it.
+    pub(crate) fn settle(&mut self) -> bool {
+        if self.in_flight > 0 {
+            return false;
+        }
+        self.at = None;
+        match self.state {
+            State::Moving => self.state = State::Probing,
+            State::Settling => return true,
+            State::Probing | State::Streaming | State::Backoff(_) | State::Resetting => {}
+        }
+        false
+    }
+
+    /// Ends the closed window. Batches that are certainly not written lose their stamps and wait for new ones, in their order;
+    /// those that may be written cannot go on and are returned (rules 6 and 11: never under two stamps).
+    pub(crate) fn reset(&mut self) -> Vec<Entry> {
+        self.state = State::Resetting;
+        let (keep, lost): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.entries)
+            .into_iter()
+            .partition(|e| e.stamp.is_none() || e.fate == Fate::NotWritten);
+        self.entries = keep;
+        for entry in &mut self.entries {
+            entry.stamp = None;
+        }
+        lost.into()
+    }
+
+    /// There is an identity to go on with.
+    pub(crate) fn resume(&mut self) {
+        if self.state == State::Resetting {
+            self.state = State::Probing;
+        }
+    }
+
+    /// Puts the parts of a batch in its place, in the same step in which it leaves (contracts A24, PR-25). They inherit its
+    /// numbers, so the stamps behind stay right (rule 8).
+    pub(crate) fn replace(&mut self, at: usize, parts: Vec<Batch>) {
+        let Some(parent) = self.entries.remove(at) else { return };
+        let mut stamp = parent.stamp;
+        for (i, batch) in parts.into_iter().enumerate() {
+            let count = batch.count;
+            self.entries.insert(at + i, Entry { batch, stamp, sent: None, ..parent.clone() });
+            stamp = stamp.map(|s| Stamp { base: super::sequence::advance(s.base, count), ..s });
+        }
+        self.again(None);
+    }
+
+    /// A number for a part of a split batch.
+    pub(crate) fn child(&mut self) -> BatchNo {
+        let no = BatchNo(self.next_child);
+        self.next_child += 1;
+        no
+    }
+
+    /// When the oldest record here or in the front reaches its deadline.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let here = self.entries.iter().map(|e| e.batch.entered).min();
+        let oldest = [here, self.left.oldest_entry].into_iter().flatten().min()?;
+        Some(oldest + self.terms.delivery_timeout)
+    }
+
+    /// Takes out what has reached its deadline. A stamped one closes the window.
+    pub(crate) fn expire(&mut self, now: Time) -> Vec<Entry> {
+        let timeout = self.terms.delivery_timeout;
+        if !self.entries.iter().any(|e| e.batch.entered + timeout <= now) {
+            return Vec::new();
+        }
+        let (gone, keep): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.entries).into_iter().partition(|e| e.batch.entered + timeout <= now);
+        self.entries = keep;
+        if gone.iter().any(|e| e.stamp.is_some()) {
+            self.close_window();
+        }
+        gone.into()
+    }
+
+    /// Takes out everything: the producer ends.
+    pub(crate) fn clear(&mut self) -> Vec<Entry> {
+        let gone: Vec<_> = std::mem::take(&mut self.entries).into();
+        if gone.iter().any(|e| e.stamp.is_some()) {
+            self.close_window();
+        }
+        gone
+    }
+}
