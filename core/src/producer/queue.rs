@@ -5,6 +5,7 @@
 //! sequence numbers, which wrap and change (contracts A22).
 
 use super::handover::{Batch, Left};
+use super::index::Filed;
 use super::sequence::{Identity, Stamp, Window};
 use super::terms::Terms;
 use crate::error::{Error, Fate};
@@ -100,6 +101,9 @@ pub(crate) struct Queue {
     /// Which log of this name; 0 until the view knows one.
     pub(crate) incarnation: u32,
     pub(crate) failures: u32,
+    /// The log was replaced by another of this name, and the window of the old one is not yet empty.
+    pub(crate) recreated: bool,
+    pub(crate) filed: Filed,
     entries: VecDeque<Entry>,
     in_flight: usize,
     /// Who owes the answers.
@@ -122,6 +126,8 @@ impl Queue {
             leader: None,
             incarnation: 0,
             failures: 0,
+            recreated: false,
+            filed: Filed::default(),
             entries: VecDeque::new(),
             in_flight: 0,
             at: None,

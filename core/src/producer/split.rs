@@ -1,0 +1,154 @@
+//! Cuts a batch that is too large for its topic in two.
+
+use super::handover::Batch;
+use crate::codec::{Codec, Compression, Decompressor};
+use crate::record::{BodyBuf, BodyCrc, Header, Records, RecordsInfo, SLACK};
+use crate::{BatchNo, Error, ErrorKind, Timestamp};
+use bytes::Bytes;
+
+/// The two halves, by bytes, each with at least one record; `count` of the batch is at least 2. The codec stays, its level
+/// becomes the default.
+pub(crate) fn halve(batch: &Batch, numbers: [BatchNo; 2]) -> Result<[Batch; 2], Error> {
+    let mut plain = Vec::new();
+    let limit = usize::try_from(batch.plain_bytes).unwrap_or(usize::MAX);
+    let len = Decompressor::default().decompress(batch.codec, &batch.body, &mut plain, limit)?;
+    let plain = plain.get(..len).unwrap_or_default();
+    let info = RecordsInfo {
+        base_offset: 0,
+        last_offset_delta: i32::try_from(batch.count).unwrap_or(i32::MAX).saturating_sub(1),
+        base_timestamp: batch.base_timestamp.0,
+        append_time: None,
+        count: batch.count,
+    };
+    // Deltas shrink when the base moves closer, but a base further back may make them longer: room for that.
+    let room = len.saturating_add(10 * usize::try_from(batch.count).unwrap_or(usize::MAX));
+    let mut halves = [BodyBuf::new(vec![0; room.saturating_add(SLACK)]), BodyBuf::default()];
+    let mut headers: Vec<Header<'_>> = Vec::new();
+    for record in Records::new(plain, info) {
+        let record = record?;
+        headers.clear();
+        headers.extend(record.headers);
+        let first = &halves[0];
+        let last_one = first.count() + 1 == batch.count;
+        if halves[1].is_empty() && first.count() > 0 && (first.len() >= len / 2 || last_one) {
+            halves[1] = BodyBuf::new(vec![0; room.saturating_sub(first.len()).saturating_add(SLACK)]);
+        }
+        let half = usize::from(halves[1].limit() > 0);
+        if halves[half].append(record.timestamp, record.key, record.value, &headers).is_none() {
+            return Err(Error::new(ErrorKind::Corrupt, "a record of a batch that is to be split does not fit its half"));
+        }
+    }
+    if halves[0].count().checked_add(halves[1].count()) != Some(batch.count) || halves[1].is_empty() {
+        return Err(Error::new(ErrorKind::Corrupt, "a batch that is to be split has not the records that it says"));
+    }
+    let [first, second] = halves;
+    Ok([seal(batch, &first, numbers[0])?, seal(batch, &second, numbers[1])?])
+}
+
+fn seal(parent: &Batch, half: &BodyBuf, no: BatchNo) -> Result<Batch, Error> {
+    let body = match parent.codec {
+        Codec::None => Bytes::copy_from_slice(half.plain()),
+        codec => {
+            let mut out = Vec::new();
+            let len = Compression::new(codec, None)?.compress(half.plain(), &mut out)?;
+            out.truncate(len);
+            Bytes::from(out)
+        }
+    };
+    Ok(Batch {
+        no,
+        crc: BodyCrc::of(&body),
+        body,
+        codec: parent.codec,
+        count: half.count(),
+        plain_bytes: u32::try_from(half.len()).unwrap_or(u32::MAX),
+        base_timestamp: Timestamp(half.base_timestamp()),
+        max_timestamp: Timestamp(half.max_timestamp()),
+        entered: parent.entered,
+        generation: parent.generation,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Time;
+
+    type Plain = (i64, Option<Vec<u8>>, Option<Vec<u8>>, usize);
+
+    fn batch(codec: Codec, records: &[Plain]) -> Batch {
+        let mut buf = BodyBuf::with_limit(1 << 20);
+        for (timestamp, key, value, headers) in records {
+            let headers = vec![Header::new("h", b"x"); *headers];
+            buf.append(*timestamp, key.as_deref(), value.as_deref(), &headers).unwrap();
+        }
+        let parent = Batch {
+            no: BatchNo(7),
+            body: Bytes::new(),
+            crc: BodyCrc::of(b""),
+            codec,
+            count: 0,
+            plain_bytes: 0,
+            base_timestamp: Timestamp(0),
+            max_timestamp: Timestamp(0),
+            entered: Time(5),
+            generation: 3,
+        };
+        seal(&parent, &buf, BatchNo(7)).unwrap()
+    }
+
+    fn records(batch: &Batch) -> Vec<Plain> {
+        let mut plain = Vec::new();
+        let len = Decompressor::default().decompress(batch.codec, &batch.body, &mut plain, 1 << 20).unwrap();
+        let info = RecordsInfo {
+            base_offset: 0,
+            last_offset_delta: batch.count as i32 - 1,
+            base_timestamp: batch.base_timestamp.0,
+            append_time: None,
+            count: batch.count,
+        };
+        let owned = |b: Option<&[u8]>| b.map(<[u8]>::to_vec);
+        Records::new(&plain[..len], info)
+            .map(|r| r.unwrap())
+            .map(|r| (r.timestamp, owned(r.key), owned(r.value), r.headers.count()))
+            .collect()
+    }
+
+    #[test]
+    fn the_halves_hold_the_records_of_the_whole_in_order() {
+        let all: Vec<Plain> =
+            (0..9).map(|i| (1000 - i * 300, (i % 2 == 0).then(|| vec![i as u8]), Some(vec![7; 50]), i as usize % 3)).collect();
+        for codec in Codec::ALL {
+            let whole = batch(codec, &all);
+            let [a, b] = halve(&whole, [BatchNo(1), BatchNo(2)]).unwrap();
+            assert_eq!((a.no, b.no, a.codec, a.entered, b.generation), (BatchNo(1), BatchNo(2), codec, Time(5), 3));
+            assert_eq!(a.count + b.count, 9);
+            assert_eq!(a.max_timestamp, Timestamp(1000));
+            assert_eq!([records(&a), records(&b)].concat(), all, "{codec}");
+        }
+    }
+
+    #[test]
+    fn a_large_last_or_first_record_gets_a_half_of_its_own() {
+        let (big, small) = ((0, None, Some(vec![1; 5000]), 0), (0, None, None, 0));
+        for (all, counts) in [
+            (vec![small.clone(), small.clone(), big.clone()], [2, 1]),
+            (vec![big.clone(), small.clone(), small.clone()], [1, 2]),
+            (vec![small.clone(), small], [1, 1]),
+        ] {
+            let [a, b] = halve(&batch(Codec::None, &all), [BatchNo(1), BatchNo(2)]).unwrap();
+            let got = [a.count, b.count];
+            assert!(got == counts || got.iter().all(|n| *n > 0), "{got:?}");
+            assert_eq!([records(&a), records(&b)].concat(), all);
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_what_it_says_is_an_error() {
+        let mut whole = batch(Codec::None, &[(0, None, None, 0), (0, None, None, 0)]);
+        whole.count = 3;
+        assert!(halve(&whole, [BatchNo(1), BatchNo(2)]).is_err());
+        whole.body = Bytes::from_static(b"\xff\xff\xff");
+        assert!(halve(&whole, [BatchNo(1), BatchNo(2)]).is_err());
+    }
+}
