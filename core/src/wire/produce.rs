@@ -52,20 +52,59 @@ pub fn encode_produce(
     entries: &[ProduceEntry<'_>],
     out: &mut impl Extend<Bytes>,
 ) -> Result<usize, EncodeError> {
+    let mut w = Writer::with_capacity(128 + glue_len(entries));
+    let start = begin_frame(&mut w);
+    put_request_header::<ProduceRequest>(&mut w, head.version, head.correlation, head.client_id)?;
+    let body = put_body(&mut w, head, entries)?;
+    end_frame(&mut w, start, body.beyond)?;
+    Ok(body.weave(w, entries, out))
+}
+
+/// As [`encode_produce`], without frame and header: whoever sends it puts them in front. `correlation` and `client_id` are
+/// not looked at.
+pub fn encode_produce_body(
+    head: &ProduceHead<'_>,
+    entries: &[ProduceEntry<'_>],
+    out: &mut impl Extend<Bytes>,
+) -> Result<usize, EncodeError> {
+    let mut w = Writer::with_capacity(64 + glue_len(entries));
+    let body = put_body(&mut w, head, entries)?;
+    Ok(body.weave(w, entries, out))
+}
+
+/// Around an entry stand at most: topic length, name or id, two counts, partition, record length, three tag counts.
+fn glue_len(entries: &[ProduceEntry<'_>]) -> usize {
+    entries.iter().map(|e| 64 + e.topic.len() + e.header.len()).sum()
+}
+
+/// What was written, and where the records belong in it.
+struct Glue {
+    cuts: Vec<usize>,
+    beyond: usize,
+}
+
+impl Glue {
+    fn weave(self, w: Writer, entries: &[ProduceEntry<'_>], out: &mut impl Extend<Bytes>) -> usize {
+        let total = w.len() + self.beyond;
+        let glue = Bytes::from(w.into_vec());
+        let mut from = 0;
+        for (entry, cut) in entries.iter().zip(self.cuts) {
+            out.extend([glue.slice(from..cut), entry.body.clone()]);
+            from = cut;
+        }
+        out.extend(Some(glue.slice(from..)).filter(|rest| !rest.is_empty()));
+        total
+    }
+}
+
+fn put_body(w: &mut Writer, head: &ProduceHead<'_>, entries: &[ProduceEntry<'_>]) -> Result<Glue, EncodeError> {
     const NAME: &str = ProduceRequest::NAME;
     if !(ProduceRequest::MIN..=ProduceRequest::MAX).contains(&head.version) {
         return Err(EncodeError { kind: EncodeErrorKind::Version, message: NAME, field: "" });
     }
     let v = ProduceRequest::version(head.version);
-    // Around an entry stand at most: topic length, name or id, two counts, partition, record length, three tag counts.
-    let glue = entries.iter().map(|e| 64 + e.topic.len() + e.header.len()).sum::<usize>();
-    let mut w = Writer::with_capacity(128 + glue);
-    // Where in the glue each body belongs.
     let mut cuts = Vec::with_capacity(entries.len());
     let mut beyond = 0usize;
-
-    let start = begin_frame(&mut w);
-    put_request_header::<ProduceRequest>(&mut w, head.version, head.correlation, head.client_id)?;
     w.field("transactional_id");
     w.str(head.transactional_id, v);
     w.i16(head.acks);
@@ -105,17 +144,7 @@ pub fn encode_produce(
         w.uvarint(0);
     }
     w.take_error(NAME)?;
-    end_frame(&mut w, start, beyond)?;
-
-    let total = w.len() + beyond;
-    let glue = Bytes::from(w.into_vec());
-    let mut from = 0;
-    for (entry, cut) in entries.iter().zip(cuts) {
-        out.extend([glue.slice(from..cut), entry.body.clone()]);
-        from = cut;
-    }
-    out.extend(Some(glue.slice(from..)).filter(|rest| !rest.is_empty()));
-    Ok(total)
+    Ok(Glue { cuts, beyond })
 }
 
 #[cfg(test)]
@@ -170,6 +199,10 @@ mod tests {
                 timeout_ms,
             };
             let total = encode_produce(&head, &entries, &mut pieces).expect("by hand");
+
+            let mut bare = Vec::new();
+            let body = encode_produce_body(&head, &entries, &mut bare).expect("the body alone");
+            prop_assert!(bare.concat().len() == body && pieces.concat().ends_with(&bare.concat()));
 
             let mut w = Writer::new();
             let request = ProduceRequest { transactional_id: transactional_id.clone(), acks, timeout_ms, topic_data };
