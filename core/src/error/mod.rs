@@ -145,6 +145,10 @@ impl Error {
         self
     }
 
+    /// Adds the broker's error code.
+    pub fn with_code(self, code: ErrorCode) -> Self {
+        self.edit(|e| e.code = Some(code))
+    }
     /// Adds the topic that it is about.
     pub fn with_topic(self, topic: impl Into<Arc<str>>) -> Self {
         self.edit(|e| e.topic = Some(topic.into()))

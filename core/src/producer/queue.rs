@@ -67,7 +67,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn new(batch: Batch) -> Self {
+    pub(crate) fn new(batch: Batch) -> Self {
         let order = batch.no.0;
         let (fate, refused_only) = (Fate::NotWritten, false);
         Self { batch, order, stamp: None, fate, refused_only, attempts: 0, sent: None, last: None }
@@ -298,6 +298,10 @@ impl Queue {
         if self.window.who().is_some() {
             self.state = State::Settling;
         }
+    }
+
+    pub(crate) fn is_settling(&self) -> bool {
+        self.state == State::Settling
     }
 
     /// What the state becomes when the last answer is in. True: the window is closed and empty, [`reset`](Self::reset) it.

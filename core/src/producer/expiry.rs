@@ -1,0 +1,90 @@
+//! What time alone ends: delivery deadlines, pauses, idle topics, the producer itself.
+
+use super::machine::Producer;
+use crate::client::Reply;
+use crate::client::role::Cx;
+use crate::error::{Error, ErrorKind};
+use crate::{OpId, PartitionIx, Time};
+
+impl Producer {
+    pub(super) fn pass_time(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono;
+        while let Some(partition) = self.index.linger.pop(now) {
+            self.file(now, partition);
+        }
+        while let Some(partition) = self.index.backoff.pop(now) {
+            if let Some(queue) = self.queues.get_mut(&partition) {
+                queue.wake(now);
+            }
+            self.file(now, partition);
+        }
+        while let Some(partition) = self.index.delivery.pop(now) {
+            self.expire(cx, partition);
+        }
+        let Self { topics, index, queues, .. } = self;
+        topics.expire(now, |topic| {
+            index.active.iter().any(|p| queues.get(p).is_some_and(|queue| queue.place.0 == topic))
+        });
+        if self.closing.is_some_and(|(_, deadline)| deadline <= now) {
+            self.end_late(cx);
+        }
+    }
+
+    /// Batches past `delivery.timeout.ms` fail, sent or not; whether they may be written is said (rule 6). Those that lie in the
+    /// front are asked for (contracts B11).
+    fn expire(&mut self, cx: &mut Cx<'_>, partition: PartitionIx) {
+        let now = cx.now.mono;
+        let Some(queue) = self.queues.get_mut(&partition) else { return };
+        let (limit, gone) = (queue.terms.delivery_timeout, queue.expire(now));
+        if !gone.is_empty() {
+            let waited = self.waited_for(cx, partition);
+            for entry in &gone {
+                self.fail(cx, partition, entry, |about| about.expired(limit, || waited.clone()));
+            }
+        }
+        self.settle(cx, partition);
+    }
+
+    /// The front has handed over everything; `op` is answered when all of it has its outcome, or at `deadline`.
+    pub(crate) fn close(&mut self, cx: &mut Cx<'_>, op: OpId, deadline: Time) {
+        if self.closed || self.closing.is_some() {
+            let error = Error::new(ErrorKind::Closed, "the producer is closed or being closed");
+            cx.done(op, Err(error));
+            return;
+        }
+        self.closing = Some((op, deadline));
+        self.unfiled = true;
+        self.end_if_done(cx);
+        if self.closing.is_some() && deadline <= cx.now.mono {
+            self.end_late(cx);
+        }
+    }
+
+    /// Answers the close when nothing is left here or in the front.
+    pub(super) fn end_if_done(&mut self, cx: &mut Cx<'_>) {
+        let Some((op, _)) = self.closing else { return };
+        let left = self.queues.values().any(|q| !q.is_empty() || q.collecting || q.has_left());
+        if !left {
+            self.closing = None;
+            self.closed = true;
+            cx.done(op, Ok(Reply::Unit));
+        }
+    }
+
+    fn end_late(&mut self, cx: &mut Cx<'_>) {
+        let Some((op, _)) = self.closing.take() else { return };
+        self.closed = true;
+        let partitions: Vec<PartitionIx> = self.queues.keys().copied().collect();
+        let mut batches = 0usize;
+        for partition in partitions {
+            let Some(queue) = self.queues.get_mut(&partition) else { continue };
+            for entry in queue.clear() {
+                batches += 1;
+                let why = Error::new(ErrorKind::Closed, "the producer was closed before");
+                self.fail(cx, partition, &entry, |about| about.given_up(why));
+            }
+        }
+        let text = format!("the producer was closed with {batches} batches that have no acknowledgement");
+        cx.done(op, Err(Error::new(ErrorKind::Timeout, text)));
+    }
+}

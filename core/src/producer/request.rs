@@ -1,0 +1,164 @@
+//! Produce requests and their answers: built late, with the header of each batch stamped on the way out.
+
+use super::handover::Batch;
+use super::sequence::Stamp;
+use crate::client::role::{LinkFacts, Request, Response, Tag};
+use crate::config::Acks;
+use crate::error::{Error, ErrorCode};
+use crate::metadata::{Names, Node};
+use crate::record::{self, BodyFacts, HEADER_LEN};
+use crate::wire::messages::ProduceRequest;
+use crate::wire::messages::produce::{PartitionProduceResponse, TopicProduceResponse};
+use crate::wire::produce::{ProduceEntry, ProduceHead, encode_produce_body};
+use crate::wire::{ApiKey, Message, Uuid};
+use crate::{BatchNo, BrokerId, PartitionIx, TopicIx};
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Topics are named by their ids from here on (KIP-1072).
+const FIRST_WITH_IDS: i16 = 13;
+
+/// Answers name a few bytes per partition, and the broken records of refused batches.
+const LARGEST_ANSWER: usize = 16 << 20;
+
+/// One batch of a request that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) partition: PartitionIx,
+    pub(crate) place: (TopicIx, i32),
+    pub(crate) topic_id: Uuid,
+    pub(crate) no: BatchNo,
+}
+
+/// A batch that is to be put into a request.
+pub(crate) struct Part {
+    pub(crate) item: Item,
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) batch: Batch,
+}
+
+/// The version to speak with a broker; ids only if all topics have one.
+pub(crate) fn version(link: &LinkFacts<'_>, all_ids: bool) -> Option<i16> {
+    let max = if all_ids { ProduceRequest::MAX } else { FIRST_WITH_IDS - 1 };
+    link.versions.pick(ApiKey::PRODUCE, ProduceRequest::MIN, max)
+}
+
+/// Builds the request. Batches of one topic stand side by side in `parts`. Bodies are shared, never copied.
+pub(crate) fn build(
+    tag: Tag,
+    version: i16,
+    acks: Acks,
+    timeout: Duration,
+    parts: &[Part],
+    names: &Names,
+) -> Result<Request, Error> {
+    let headers: Vec<[u8; HEADER_LEN]> = parts.iter().map(header).collect();
+    let entries: Vec<ProduceEntry<'_>> = parts
+        .iter()
+        .zip(&headers)
+        .map(|(part, header)| ProduceEntry {
+            topic: names.topic_name(part.item.place.0),
+            topic_id: part.item.topic_id,
+            partition: part.item.place.1,
+            header,
+            body: &part.batch.body,
+        })
+        .collect();
+    let head = ProduceHead {
+        version,
+        correlation: 0,
+        client_id: None,
+        transactional_id: None,
+        acks: acks.wire(),
+        timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
+    };
+    let mut body = SmallVec::new();
+    encode_produce_body(&head, &entries, &mut body)
+        .map_err(|e| Error::new(crate::ErrorKind::Unsupported, format!("a Produce request has no form: {e}")))?;
+    let silent = acks == Acks::Zero;
+    Ok(Request { tag, api: ApiKey::PRODUCE, version, body, timeout, silent, max_response: LARGEST_ANSWER })
+}
+
+/// The 61 bytes in front of a batch's records, with the stamp that it goes under.
+fn header(part: &Part) -> [u8; HEADER_LEN] {
+    let batch = &part.batch;
+    let facts = BodyFacts {
+        crc: batch.crc,
+        codec: batch.codec,
+        count: batch.count,
+        base_timestamp: batch.base_timestamp.0,
+        max_timestamp: batch.max_timestamp.0,
+    };
+    let stamp = part.stamp.map_or(record::Stamp::NONE, |stamp| record::Stamp {
+        producer_id: stamp.who.id,
+        epoch: stamp.who.epoch,
+        base_sequence: stamp.base,
+    });
+    facts.header(stamp, false)
+}
+
+/// What a broker said of one batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) code: ErrorCode,
+    pub(crate) base_offset: i64,
+    /// -1 if the records kept their own.
+    pub(crate) append_time: i64,
+    pub(crate) message: Option<String>,
+    pub(crate) culprits: Vec<(u32, Option<String>)>,
+    /// Who leads now, if the broker knows (KIP-951).
+    pub(crate) leader: Option<(BrokerId, i32)>,
+}
+
+/// A whole answer: per batch of the request, in its order, what was said, if anything.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) said: Vec<Option<Said>>,
+    pub(crate) throttle_ms: i32,
+    pub(crate) endpoints: Vec<Node>,
+}
+
+/// Reads an answer. Brokers name the partitions in any order; parts that nobody asked for are no harm.
+pub(crate) fn parse(response: &Response, items: &[Item], names: &Names) -> Result<Parsed, Error> {
+    let answer = response.decode::<ProduceRequest>()?;
+    let places: BTreeMap<(TopicIx, i32), usize> = items.iter().enumerate().map(|(i, item)| (item.place, i)).collect();
+    let mut said: Vec<Option<Said>> = vec![None; items.len()];
+    for topic in answer.responses {
+        let Some(ix) = topic_ix(&topic, items, names) else { continue };
+        for part in topic.partition_responses {
+            let slot = places.get(&(ix, part.index)).and_then(|i| said.get_mut(*i));
+            if let Some(slot @ None) = slot {
+                *slot = Some(read(part));
+            }
+        }
+    }
+    let endpoints = answer.node_endpoints.into_iter().filter_map(|node| {
+        let port = u16::try_from(node.port).ok().filter(|port| *port > 0)?;
+        Some(Node { id: node.node_id, host: node.host.into(), port, rack: node.rack.map(Into::into) })
+    });
+    Ok(Parsed { said, throttle_ms: answer.throttle_time_ms, endpoints: endpoints.collect() })
+}
+
+fn topic_ix(topic: &TopicProduceResponse, items: &[Item], names: &Names) -> Option<TopicIx> {
+    if topic.topic_id.is_zero() {
+        return names.find_topic(&topic.name);
+    }
+    items.iter().find(|item| item.topic_id == topic.topic_id).map(|item| item.place.0)
+}
+
+fn read(part: PartitionProduceResponse) -> Said {
+    let leader = part.current_leader;
+    Said {
+        code: part.error_code,
+        base_offset: part.base_offset,
+        append_time: part.log_append_time_ms,
+        message: part.error_message,
+        culprits: part
+            .record_errors
+            .into_iter()
+            .filter_map(|e| Some((u32::try_from(e.batch_index).ok()?, e.batch_index_error_message)))
+            .collect(),
+        leader: (leader.leader_id.0 >= 0 && leader.leader_epoch >= 0).then_some((leader.leader_id, leader.leader_epoch)),
+    }
+}
