@@ -42,12 +42,7 @@ impl Producer {
         }
     }
 
-    pub(super) fn take_identity(
-        &mut self,
-        cx: &mut Cx<'_>,
-        broker: BrokerId,
-        result: Result<Response, RequestError>,
-    ) {
+    pub(super) fn take_identity(&mut self, cx: &mut Cx<'_>, broker: BrokerId, result: Result<Response, RequestError>) {
         let answer = match result {
             Err(error) => Err(error.error().clone()),
             Ok(response) => response.decode::<InitProducerIdRequest>().inspect_err(|error| {

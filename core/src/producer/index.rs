@@ -99,7 +99,7 @@ impl Index {
         if let Some(at) = queue.deadline() {
             if at > climate.now {
                 earlier(&mut self.delivery, at);
-            } else if !queue.stalled && queue.has_left() {
+            } else if !queue.stalled && queue.left_to_take() {
                 self.overdue.insert(p);
             }
         }
@@ -142,7 +142,12 @@ fn look(queue: &Queue, climate: &Climate) -> Filed {
     }
 }
 
-fn refile(set: &mut BTreeSet<(BrokerId, PartitionIx)>, p: PartitionIx, before: Option<BrokerId>, now: Option<BrokerId>) {
+fn refile(
+    set: &mut BTreeSet<(BrokerId, PartitionIx)>,
+    p: PartitionIx,
+    before: Option<BrokerId>,
+    now: Option<BrokerId>,
+) {
     if before == now {
         return;
     }

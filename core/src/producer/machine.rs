@@ -226,13 +226,7 @@ impl RoleMachine for Producer {
         }
     }
 
-    fn handle_response(
-        &mut self,
-        cx: &mut Cx<'_>,
-        broker: BrokerId,
-        tag: Tag,
-        result: Result<Response, RequestError>,
-    ) {
+    fn handle_response(&mut self, cx: &mut Cx<'_>, broker: BrokerId, tag: Tag, result: Result<Response, RequestError>) {
         if self.asking == Some(tag.token) {
             self.asking = None;
             self.take_identity(cx, broker, result);

@@ -54,7 +54,7 @@ pub(crate) enum Minting {
 pub(crate) struct Entry {
     pub(crate) batch: Batch,
     /// The number that it, or the batch that it was split from, got at seal: what the queue is sorted by.
-    order: u64,
+    pub(crate) order: u64,
     pub(crate) stamp: Option<Stamp>,
     pub(crate) fate: Fate,
     pub(crate) refused_only: bool,
@@ -159,11 +159,6 @@ impl Queue {
         self.entries.get_mut(at)
     }
 
-    /// Requests with a batch of this partition that are under way; the batch may have been given up since.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
     /// The broker that owes answers.
     pub(crate) fn owing(&self) -> Option<BrokerId> {
         self.at.filter(|_| self.in_flight > 0)
@@ -172,6 +167,11 @@ impl Queue {
     /// Whether anything of this partition is not done: here or in the front.
     pub(crate) fn is_active(&self) -> bool {
         !self.entries.is_empty() || self.in_flight > 0 || self.collecting || self.has_left()
+    }
+
+    /// Whether the front could hand a batch over, lingering or not.
+    pub(crate) fn left_to_take(&self) -> bool {
+        self.left.packed > 0 || self.left.open_since.is_some()
     }
 
     /// Whether the front has something.

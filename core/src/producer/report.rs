@@ -68,7 +68,8 @@ impl About<'_> {
             (cause.kind(), format!("broker {broker} did not take a batch for {place}"))
         };
         let retriable = cause.is_retriable();
-        let error = self.dress(Error::new(kind, text).with_source(cause).with_broker(broker.0).with_retriable(retriable));
+        let error =
+            self.dress(Error::new(kind, text).with_source(cause).with_broker(broker.0).with_retriable(retriable));
         if kind == ErrorKind::RecordTooLarge {
             let (batch, packed) = (self.entry.batch.plain_bytes, self.entry.batch.body.len());
             let hint = format!("{batch} bytes, {packed} as sent: raise the topic's max.message.bytes");

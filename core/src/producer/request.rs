@@ -159,6 +159,7 @@ fn read(part: PartitionProduceResponse) -> Said {
             .into_iter()
             .filter_map(|e| Some((u32::try_from(e.batch_index).ok()?, e.batch_index_error_message)))
             .collect(),
-        leader: (leader.leader_id.0 >= 0 && leader.leader_epoch >= 0).then_some((leader.leader_id, leader.leader_epoch)),
+        leader: (leader.leader_id.0 >= 0 && leader.leader_epoch >= 0)
+            .then_some((leader.leader_id, leader.leader_epoch)),
     }
 }

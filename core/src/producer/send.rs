@@ -27,7 +27,9 @@ impl Producer {
         picks.sort_unstable_by_key(|pick| self.queues.get(&pick.partition).map(|queue| queue.place));
         let ids: Vec<Uuid> = picks
             .iter()
-            .map(|pick| self.queues.get(&pick.partition).and_then(|q| cx.view.topic(q.place.0)).map_or(Uuid::ZERO, |t| t.id))
+            .map(|pick| {
+                self.queues.get(&pick.partition).and_then(|q| cx.view.topic(q.place.0)).map_or(Uuid::ZERO, |t| t.id)
+            })
             .collect();
         let version = request::version(link, ids.iter().all(|id| !id.is_zero()));
         let tag = self.tag();

@@ -139,7 +139,10 @@ mod tests {
         assert_eq!(advance(0, 1), 1);
         assert_eq!(advance(i32::MAX, 1), 0);
         assert_eq!(advance(i32::MAX - 1, 5), 3);
-        assert_eq!(advance(i32::MAX, u32::MAX), i32::try_from((i64::from(i32::MAX) + i64::from(u32::MAX)) % (1 << 31)).unwrap());
+        assert_eq!(
+            advance(i32::MAX, u32::MAX),
+            i32::try_from((i64::from(i32::MAX) + i64::from(u32::MAX)) % (1 << 31)).unwrap()
+        );
     }
 
     #[test]

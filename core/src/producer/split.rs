@@ -35,7 +35,10 @@ pub(crate) fn halve(batch: &Batch, numbers: [BatchNo; 2]) -> Result<[Batch; 2], 
         }
         let half = usize::from(halves[1].limit() > 0);
         if halves[half].append(record.timestamp, record.key, record.value, &headers).is_none() {
-            return Err(Error::new(ErrorKind::Corrupt, "a record of a batch that is to be split does not fit its half"));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "a record of a batch that is to be split does not fit its half",
+            ));
         }
     }
     if halves[0].count().checked_add(halves[1].count()) != Some(batch.count) || halves[1].is_empty() {
@@ -110,14 +113,15 @@ mod tests {
         let owned = |b: Option<&[u8]>| b.map(<[u8]>::to_vec);
         Records::new(&plain[..len], info)
             .map(|r| r.unwrap())
-            .map(|r| (r.timestamp, owned(r.key), owned(r.value), r.headers.count()))
+            .map(|r| (r.timestamp, owned(r.key), owned(r.value), r.headers.into_iter().count()))
             .collect()
     }
 
     #[test]
     fn the_halves_hold_the_records_of_the_whole_in_order() {
-        let all: Vec<Plain> =
-            (0..9).map(|i| (1000 - i * 300, (i % 2 == 0).then(|| vec![i as u8]), Some(vec![7; 50]), i as usize % 3)).collect();
+        let all: Vec<Plain> = (0..9)
+            .map(|i| (1000 - i * 300, (i % 2 == 0).then(|| vec![i as u8]), Some(vec![7; 50]), i as usize % 3))
+            .collect();
         for codec in Codec::ALL {
             let whole = batch(codec, &all);
             let [a, b] = halve(&whole, [BatchNo(1), BatchNo(2)]).unwrap();

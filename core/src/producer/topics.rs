@@ -95,7 +95,8 @@ impl Topics {
             incarnation: view.incarnation,
             partitions: view.partitions.iter().map(|p| (p.ix, p.leader.is_some())).collect(),
         };
-        if view.doubt.is_some() && matches!(topic.told, Some(Err(_))) || topic.told.as_ref() == Some(&Ok(shape.clone())) {
+        if view.doubt.is_some() && matches!(topic.told, Some(Err(_))) || topic.told.as_ref() == Some(&Ok(shape.clone()))
+        {
             return;
         }
         topic.told = Some(Ok(shape.clone()));
