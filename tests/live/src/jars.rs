@@ -2,13 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::folders::{self, Lock};
 use crate::need::{self, Missing};
+use crate::process;
 use crate::version::{Artifact, Version};
+
+/// How long Maven may take for one class path: 45 MB from a slow mirror.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// The folder with a version's broker, its client and all that they need. Resolves it when it is not there yet.
 ///
@@ -39,18 +44,13 @@ fn resolve(dir: &Path, artifacts: &[Artifact]) -> Result<()> {
         fs::remove_dir_all(&part)?;
     }
     fs::write(&pom, project(artifacts))?;
-    let output = Command::new("mvn")
-        .args(["-B", "-q", "-f"])
-        .arg(&pom)
-        .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
-        .arg(format!("-DoutputDirectory={}", part.display()))
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run mvn")?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stdout);
-        let first = text.lines().find(|line| line.contains("ERROR")).unwrap_or("no message").trim().to_owned();
-        return Err(Missing::new(format!("mvn resolved no jars ({first})"), "connect to Maven's registry once").into());
+    let mut command = Command::new("mvn");
+    command.args(["-B", "-q", "-f"]).arg(&pom).args(["dependency:copy-dependencies", "-DincludeScope=runtime"]);
+    command.arg(format!("-DoutputDirectory={}", part.display()));
+    if let Err(error) = process::run(command, String::new(), "mvn", LIMIT) {
+        let text = error.to_string();
+        let why = text.lines().find(|line| line.contains("ERROR")).or(text.lines().next()).unwrap_or_default();
+        return Err(Missing::new(format!("mvn resolved no jars ({why})"), "let mvn reach its registry once").into());
     }
     if !part.is_dir() {
         bail!("mvn ended well but wrote no jars to {}", part.display());
