@@ -115,15 +115,6 @@ impl Cluster {
         Probe::connect(self.ports[node - 1].clients)
     }
 
-    /// A raw connection to the leader of a partition.
-    pub fn probe_leader(&self, topic: &str, partition: i32) -> Result<Probe> {
-        let metadata = self.probe(1)?.metadata(Some(&[topic]))?;
-        let partitions = metadata.topics.first().map(|topic| topic.partitions.as_slice()).unwrap_or_default();
-        let found = partitions.iter().find(|known| known.index == partition);
-        let leader = found.with_context(|| format!("no partition {topic}-{partition}"))?.leader;
-        self.probe(usize::try_from(leader).with_context(|| format!("{topic}-{partition} has no leader"))?)
-    }
-
     /// The process id of a running node.
     pub fn pid(&self, node: usize) -> Option<u32> {
         self.slot(node).as_ref().map(Process::pid)
@@ -176,7 +167,8 @@ impl Cluster {
         self.wait_until_up()
     }
 
-    fn client_ports(&self) -> Vec<u16> {
+    /// Where the nodes listen for clients, in the order of their ids.
+    pub fn client_ports(&self) -> Vec<u16> {
         self.ports.iter().map(|ports| ports.clients).collect()
     }
 

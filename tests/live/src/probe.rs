@@ -205,6 +205,17 @@ impl Probe {
     }
 }
 
+/// A connection to the leader of a partition, in the cluster whose nodes listen at these ports of loopback.
+pub fn leader(ports: &[u16], topic: &str, partition: i32) -> Result<Probe> {
+    let any = ports.iter().find_map(|port| Probe::connect(*port).ok()).context("no node can be reached")?;
+    let metadata = { any }.metadata(Some(&[topic]))?;
+    let partitions = metadata.topics.first().map(|topic| topic.partitions.as_slice()).unwrap_or_default();
+    let known = partitions.iter().find(|known| known.index == partition);
+    let leader = known.with_context(|| format!("no partition {topic}-{partition}"))?.leader;
+    let address = metadata.brokers.iter().find(|(id, _)| *id == leader);
+    Probe::connect(address.with_context(|| format!("{topic}-{partition} has no leader"))?.1)
+}
+
 /// Waits until every node answers and each of them knows all the others, and every partition has all its replicas in
 /// sync. A listening port alone is too early.
 pub fn wait_until_whole(ports: &[u16], limit: Duration) -> Result<()> {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::cluster::Cluster;
 use crate::need::Missing;
 use crate::peers::{Java, Kcat};
+use crate::probe::{self, Probe};
 use crate::version::Version;
 
 /// A cluster as a behaviour sees it.
@@ -55,6 +56,26 @@ impl Target {
     /// Where it listens: `host:port`, separated by commas.
     pub fn bootstrap(&self) -> String {
         self.cluster.bootstrap()
+    }
+
+    /// The nodes' ports on loopback.
+    pub fn ports(&self) -> Vec<u16> {
+        self.cluster.client_ports()
+    }
+
+    /// A raw connection to the leader of a partition.
+    pub fn probe_leader(&self, topic: &str, partition: i32) -> Result<Probe> {
+        probe::leader(&self.ports(), topic, partition)
+    }
+
+    /// How many partitions every node says that a topic has; 0 while they differ, or there is none.
+    pub fn partitions(&self, topic: &str) -> Result<usize> {
+        let mut counts = Vec::new();
+        for port in self.ports() {
+            let all = Probe::connect(port)?.metadata(None)?;
+            counts.push(all.topics.iter().find(|known| known.name == topic).map_or(0, |known| known.partitions.len()));
+        }
+        Ok(if counts.windows(2).all(|pair| pair[0] == pair[1]) { counts[0] } else { 0 })
     }
 
     /// The processes behind it.
