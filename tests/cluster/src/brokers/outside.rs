@@ -1,0 +1,149 @@
+//! What a test does to a cluster from outside, without the protocol.
+
+use super::Brokers;
+use crate::api::Api;
+use crate::fault::Fault;
+use crate::log::stored::{StoredRecord, open};
+use crate::settings::Settings;
+use klamm_core::Now;
+use klamm_core::wire::Uuid;
+
+impl Brokers {
+    /// How the cluster was set up.
+    pub fn settings(&self) -> &Settings {
+        &self.state.settings
+    }
+
+    /// The ids of all brokers, up or not.
+    pub fn broker_ids(&self) -> Vec<i32> {
+        self.state.nodes.keys().copied().collect()
+    }
+
+    /// Whether a broker's process runs.
+    pub fn is_up(&self, broker: i32) -> bool {
+        self.state.nodes.get(&broker).is_some_and(|node| node.up)
+    }
+
+    /// Where clients are told to find a broker.
+    pub fn set_address(&mut self, broker: i32, host: &str, port: u16) {
+        if let Some(node) = self.state.nodes.get_mut(&broker) {
+            node.host = host.to_owned();
+            node.port = port;
+        }
+    }
+
+    /// Puts a broker into a rack.
+    pub fn set_rack(&mut self, broker: i32, rack: &str) {
+        if let Some(node) = self.state.nodes.get_mut(&broker) {
+            node.rack = Some(rack.to_owned());
+        }
+    }
+
+    /// `host:port` of every broker, separated by commas.
+    pub fn bootstrap(&self) -> String {
+        let all: Vec<String> = self.state.nodes.values().map(|node| format!("{}:{}", node.host, node.port)).collect();
+        all.join(",")
+    }
+
+    /// Creates a topic with the default replication; if there is one of that name nothing happens.
+    pub fn create_topic(&mut self, now: Now, name: &str, partitions: i32) {
+        self.set_time(now);
+        if self.state.topics.get(name).is_none() {
+            self.state.create_default(name, partitions);
+        }
+    }
+
+    /// Creates a topic with a replication factor and configuration of its own.
+    pub fn create_topic_with(
+        &mut self,
+        now: Now,
+        name: &str,
+        partitions: i32,
+        replication: i16,
+        configs: &[(&str, &str)],
+    ) {
+        self.set_time(now);
+        if self.state.topics.get(name).is_none() {
+            let replicas = (0..partitions).map(|index| self.state.place(index, replication)).collect();
+            let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            self.state.create_topic(name, replicas, configs);
+        }
+    }
+
+    /// Deletes a topic: its name is unknown from now on. False if there was none.
+    pub fn delete_topic(&mut self, now: Now, name: &str) -> bool {
+        self.set_time(now);
+        let gone = self.state.delete_topic(name);
+        self.state.parked.stale = true;
+        self.run(now);
+        gone
+    }
+
+    /// Deletes a topic and creates it again: another id, offsets from 0, no memory of producers (5.11).
+    pub fn recreate_topic(&mut self, now: Now, name: &str) {
+        let Some(partitions) = self.state.topics.get(name).map(|t| t.partitions.len()) else { return };
+        self.delete_topic(now, name);
+        self.create_topic(now, name, i32::try_from(partitions).unwrap_or(1));
+    }
+
+    /// The id of a topic.
+    pub fn topic_id(&self, name: &str) -> Option<Uuid> {
+        self.state.topics.get(name).map(|topic| topic.id)
+    }
+
+    /// The names of all topics, internal ones included, sorted.
+    pub fn topic_names(&self) -> Vec<String> {
+        self.state.topics.iter().map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// The leader of a partition and its epoch.
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<(Option<i32>, i32)> {
+        let now = self.state.topics.get(topic)?.partition(partition)?.now;
+        Some((now.leader, now.epoch))
+    }
+
+    /// Log start, high watermark and log end of a partition.
+    pub fn offsets(&self, topic: &str, partition: i32) -> Option<(i64, i64, i64)> {
+        let partition = self.state.topics.get(topic)?.partition(partition)?;
+        Some((partition.log.start, partition.high_watermark(), partition.log.end))
+    }
+
+    /// Every record in the leaders' logs, partition after partition, committed or not.
+    pub fn records(&self, topic: &str) -> Vec<StoredRecord> {
+        let mut out = Vec::new();
+        for (index, partition) in self.state.topics.get(topic).into_iter().flat_map(|t| t.numbered()) {
+            for batch in partition.log.from(partition.log.start) {
+                open(batch, index, &mut out);
+            }
+        }
+        out.retain(|r| {
+            let start = self.state.topics.get(topic).and_then(|t| t.partition(r.partition)).map_or(0, |p| p.log.start);
+            r.offset >= start
+        });
+        out
+    }
+
+    /// The offset that a group committed for a partition.
+    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        self.state.groups.committed(group, topic, partition)
+    }
+
+    /// Begins to describe a fault of one API.
+    pub fn fault(&mut self, api: Api) -> Fault<'_> {
+        Fault::new(Some(api), |plan| self.state.faults.push(plan))
+    }
+
+    /// Begins to describe a fault of every API.
+    pub fn fault_any(&mut self) -> Fault<'_> {
+        Fault::new(None, |plan| self.state.faults.push(plan))
+    }
+
+    /// Forgets all faults.
+    pub fn clear_faults(&mut self) {
+        self.state.faults.clear();
+    }
+
+    pub(crate) fn install(&mut self, plan: crate::fault::Plan) {
+        self.state.faults.push(plan);
+    }
+}
