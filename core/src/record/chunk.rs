@@ -269,11 +269,14 @@ impl ChunkCursor {
             Section::Plain { len } => &plain[..len],
         };
         let info = RecordsInfo::from(header);
-        let checked = check(bytes, info, self.next)?;
+        let records = Records::new(bytes, info);
+        records.check_count()?;
+        let checked = records.check(self.next);
+        let asked = self.next;
         self.pass(raw, header.next_offset());
         if let Some(error) = checked.error {
             // The good records in front are handed out first; the position then stands at the bad one.
-            self.next = error.offset.max(checked.floor);
+            self.next = asked.max(error.offset);
             self.behind = Some(header.next_offset());
             self.fail(error);
         }
@@ -360,35 +363,4 @@ impl ChunkCursor {
 
 fn codec_of(header: &BatchHeader) -> Result<Codec, RecordError> {
     header.attributes.codec().map_err(|id| Fault::Codec(CodecError::Unknown(id)).at(header.base_offset, 0))
-}
-
-/// What a look at every record of a batch finds.
-struct Checked {
-    first: usize,
-    count: u32,
-    floor: i64,
-    error: Option<RecordError>,
-}
-
-fn check(bytes: &[u8], info: RecordsInfo, from: i64) -> Result<Checked, RecordError> {
-    let mut records = Records::new(bytes, info);
-    records.check_count()?;
-    let mut checked = Checked { first: 0, count: 0, floor: from, error: None };
-    loop {
-        let at = records.position();
-        match records.next() {
-            None => return Ok(checked),
-            Some(Ok(record)) if record.offset < from => {}
-            Some(Ok(_)) => {
-                if checked.count == 0 {
-                    checked.first = at;
-                }
-                checked.count += 1;
-            }
-            Some(Err(error)) => {
-                checked.error = Some(error);
-                return Ok(checked);
-            }
-        }
-    }
 }

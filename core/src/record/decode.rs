@@ -3,7 +3,7 @@
 use super::batch::{BatchHeader, RECORD_MIN};
 use super::encode::Header;
 use super::error::{Fault, RecordError};
-use super::varint::{get32, get64};
+use super::varint::{Silent, get32, get64};
 
 /// What a batch's header says that its records are read by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +55,13 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    fn check(self) -> Result<(), Fault> {
+    #[inline]
+    fn check<E: From<Fault>>(self) -> Result<(), E> {
         let mut iter = self.iter();
         while iter.left > 0 {
-            iter.read()?;
+            iter.read::<E>()?;
         }
-        if iter.bytes.is_empty() { Ok(()) } else { Err(Fault::Trailing(iter.bytes.len())) }
+        if iter.bytes.is_empty() { Ok(()) } else { Err(Fault::Trailing(iter.bytes.len()).into()) }
     }
 
     /// How many there are.
@@ -101,10 +102,11 @@ pub struct HeadersIter<'a> {
 }
 
 impl<'a> HeadersIter<'a> {
-    fn read(&mut self) -> Result<Header<'a>, Fault> {
+    #[inline]
+    fn read<E: From<Fault>>(&mut self) -> Result<Header<'a>, E> {
         let mut at = 0;
-        let Some(key) = field(self.bytes, &mut at)? else { return Err(Fault::FieldLength(-1)) };
-        let value = field(self.bytes, &mut at)?;
+        let Some(key) = field::<E>(self.bytes, &mut at)? else { return Err(Fault::FieldLength(-1).into()) };
+        let value = field::<E>(self.bytes, &mut at)?;
         self.bytes = self.bytes.get(at..).unwrap_or_default();
         self.left -= 1;
         Ok(Header { key, value })
@@ -118,7 +120,7 @@ impl<'a> Iterator for HeadersIter<'a> {
         if self.left == 0 {
             return None;
         }
-        let next = self.read().ok();
+        let next = self.read::<Silent>().ok();
         if next.is_none() {
             self.left = 0;
         }
@@ -134,31 +136,33 @@ impl ExactSizeIterator for HeadersIter<'_> {}
 
 /// Reads one record at `at` and moves `at` behind it; gives its offset delta beside it.
 #[inline(always)]
-fn read<'a>(
+fn read<'a, E: From<Fault>>(
     bytes: &'a [u8],
     at: &mut usize,
     info: &RecordsInfo,
     check_headers: bool,
-) -> Result<(i64, RecordView<'a>), Fault> {
+) -> Result<(i64, RecordView<'a>), E> {
     let mut start = *at;
-    let length = get32(bytes, &mut start)?;
+    let length = get32::<E>(bytes, &mut start)?;
     // The record is cut out first: no field can leave it.
-    let size = usize::try_from(length).map_err(|_| Fault::FieldLength(length))?;
+    let Ok(size) = usize::try_from(length) else { return Err(Fault::FieldLength(length).into()) };
     let end = start.checked_add(size).ok_or(Fault::Truncated)?;
     let record = bytes.get(start..end).ok_or(Fault::Truncated)?;
     // The first byte holds attributes, of which none is in use.
     let mut p = 1;
-    let timestamp_delta = get64(record, &mut p)?;
-    let offset_delta = get32(record, &mut p)?;
-    let key = field(record, &mut p)?;
-    let value = field(record, &mut p)?;
-    let count = get32(record, &mut p)?;
+    let timestamp_delta = get64::<E>(record, &mut p)?;
+    let offset_delta = get32::<E>(record, &mut p)?;
+    let key = field::<E>(record, &mut p)?;
+    let value = field::<E>(record, &mut p)?;
+    let count = get32::<E>(record, &mut p)?;
     let rest = record.get(p..).ok_or(Fault::Truncated)?;
     // A header takes two bytes at least.
-    let fits = u32::try_from(count).ok().filter(|n| *n as usize <= rest.len() / 2);
-    let headers = Headers { count: fits.ok_or(Fault::HeaderCount(count))?, bytes: rest };
+    if count < 0 || count as u64 > (rest.len() / 2) as u64 {
+        return Err(Fault::HeaderCount(count).into());
+    }
+    let headers = Headers { count: count as u32, bytes: rest };
     if check_headers {
-        headers.check()?;
+        headers.check::<E>()?;
     }
     let timestamp = match info.append_time {
         Some(time) => time,
@@ -171,10 +175,10 @@ fn read<'a>(
 
 /// Reads a nullable field: a length, then so many bytes.
 #[inline(always)]
-fn field<'a>(bytes: &'a [u8], at: &mut usize) -> Result<Option<&'a [u8]>, Fault> {
-    let length = get32(bytes, at)?;
+fn field<'a, E: From<Fault>>(bytes: &'a [u8], at: &mut usize) -> Result<Option<&'a [u8]>, E> {
+    let length = get32::<E>(bytes, at)?;
     let Ok(size) = usize::try_from(length) else {
-        return if length == -1 { Ok(None) } else { Err(Fault::FieldLength(length)) };
+        return if length == -1 { Ok(None) } else { Err(Fault::FieldLength(length).into()) };
     };
     let end = at.checked_add(size).ok_or(Fault::FieldLength(length))?;
     let field = bytes.get(*at..end).ok_or(Fault::FieldLength(length))?;
@@ -214,21 +218,69 @@ impl<'a> Records<'a> {
         }
     }
 
-    fn step(&mut self) -> Result<Option<RecordView<'a>>, Fault> {
-        if self.index == self.info.count {
-            let rest = self.bytes.len() - self.at;
-            return if rest == 0 { Ok(None) } else { Err(Fault::Trailing(rest)) };
-        }
+    #[inline(always)]
+    fn step(&mut self) -> Result<RecordView<'a>, Silent> {
         let mut at = self.at;
-        let (delta, view) = read(self.bytes, &mut at, &self.info, true)?;
+        let (delta, view) = read::<Silent>(self.bytes, &mut at, &self.info, true)?;
         if delta <= self.last_delta || delta > i64::from(self.info.last_offset_delta) {
-            return Err(Fault::OffsetDelta(delta));
+            return Err(Silent);
         }
         self.at = at;
         self.index += 1;
         self.last_delta = delta;
-        Ok(Some(view))
+        Ok(view)
     }
+
+    /// What is wrong at the record on which [`step`](Self::step) failed.
+    #[cold]
+    fn diagnose(&mut self) -> RecordError {
+        let mut at = self.at;
+        let fault = match read::<Fault>(self.bytes, &mut at, &self.info, true) {
+            Ok((delta, _)) => Fault::OffsetDelta(delta),
+            Err(fault) => fault,
+        };
+        self.fail(fault)
+    }
+
+    fn fail(&mut self, fault: Fault) -> RecordError {
+        self.done = true;
+        fault.at(self.info.base_offset.saturating_add(self.last_delta).saturating_add(1), self.at)
+    }
+
+    /// The error at the end of all records, if there are bytes left over.
+    fn end(&mut self) -> Option<RecordError> {
+        self.done = true;
+        let rest = self.bytes.len() - self.at;
+        (rest > 0).then(|| self.fail(Fault::Trailing(rest)))
+    }
+
+    /// Checks all records and finds those that are at `from` or above.
+    pub(super) fn check(mut self, from: i64) -> Checked {
+        let mut checked = Checked { first: 0, count: 0, error: None };
+        while self.index < self.info.count {
+            match self.step() {
+                Ok(record) if record.offset < from => checked.first = self.at,
+                Ok(_) => checked.count += 1,
+                Err(Silent) => {
+                    checked.error = Some(self.diagnose());
+                    return checked;
+                }
+            }
+        }
+        checked.error = self.end();
+        checked
+    }
+}
+
+/// What a look at every record of a batch finds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Checked {
+    /// Where the first visible record begins.
+    pub(super) first: usize,
+    /// How many visible records there are.
+    pub(super) count: u32,
+    /// What stands behind them.
+    pub(super) error: Option<RecordError>,
 }
 
 impl<'a> Iterator for Records<'a> {
@@ -239,16 +291,12 @@ impl<'a> Iterator for Records<'a> {
         if self.done {
             return None;
         }
+        if self.index == self.info.count {
+            return self.end().map(Err);
+        }
         match self.step() {
-            Ok(Some(view)) => Some(Ok(view)),
-            Ok(None) => {
-                self.done = true;
-                None
-            }
-            Err(fault) => {
-                self.done = true;
-                Some(Err(fault.at(self.info.base_offset.saturating_add(self.last_delta).saturating_add(1), self.at)))
-            }
+            Ok(view) => Some(Ok(view)),
+            Err(Silent) => Some(Err(self.diagnose())),
         }
     }
 }
@@ -283,7 +331,7 @@ impl<'a> Iterator for VerifiedRecords<'a> {
         if self.left == 0 {
             return None;
         }
-        match read(self.bytes, &mut self.at, &self.info, false) {
+        match read::<Silent>(self.bytes, &mut self.at, &self.info, false) {
             Ok((_, view)) => {
                 self.left -= 1;
                 Some(view)

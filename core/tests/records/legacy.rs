@@ -121,10 +121,8 @@ fn saramas_compressed_sets_are_read_under_every_codec() {
         let chunk = at(1, &unhex(hex));
         let mut cursor = ChunkCursor::new(0, Vec::new(), LIMITS);
         let mut plain = Vec::new();
-        match cursor.next_batch(&chunk, &mut Decompressor::default(), &mut plain).unwrap() {
-            Ok(batch) => assert_eq!(batch.count, 2),
-            Err(error) => panic!("{error}"),
-        }
+        let batch = cursor.next_batch(&chunk, &mut Decompressor::default(), &mut plain).unwrap().unwrap();
+        assert_eq!((batch.count, batch.next_offset), (2, 2));
     }
     // Sarama put messages of magic 0 into wrappers of magic 1, which brokers never do.
     for hex in [EMPTY_BULK_LZ4_MESSAGE, EMPTY_BULK_ZSTD_MESSAGE] {
