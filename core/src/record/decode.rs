@@ -1,9 +1,9 @@
 //! The records of one batch, read lazily and borrowed from its decompressed bytes.
 
 use super::batch::{BatchHeader, RECORD_MIN};
-use super::encode::Header;
 use super::error::{Fault, RecordError};
-use super::varint::{Silent, get32, get64};
+use super::varint::Silent;
+use super::view::{RecordView, read, read_any};
 
 /// What a batch's header says that its records are read by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,160 +30,6 @@ impl From<&BatchHeader> for RecordsInfo {
             count: u32::try_from(header.count).unwrap_or(0),
         }
     }
-}
-
-/// One record, borrowed from the bytes of its batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordView<'a> {
-    /// Its offset in the partition.
-    pub offset: i64,
-    /// Its timestamp in ms; -1 where the format has none.
-    pub timestamp: i64,
-    /// Its key; null is not the same as empty.
-    pub key: Option<&'a [u8]>,
-    /// Its value; null (a tombstone) is not the same as empty.
-    pub value: Option<&'a [u8]>,
-    /// Its headers, in order, repeated keys included.
-    pub headers: Headers<'a>,
-}
-
-/// The headers of one record, checked before: iteration gives all of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Headers<'a> {
-    count: u32,
-    bytes: &'a [u8],
-}
-
-impl<'a> Headers<'a> {
-    #[inline]
-    fn check<E: From<Fault>>(self) -> Result<(), E> {
-        let mut iter = self.iter();
-        while iter.left > 0 {
-            iter.read::<E>()?;
-        }
-        if iter.bytes.is_empty() { Ok(()) } else { Err(Fault::Trailing(iter.bytes.len()).into()) }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.count as usize
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// In the order in which they were written.
-    pub fn iter(&self) -> HeadersIter<'a> {
-        HeadersIter { left: self.count, bytes: self.bytes }
-    }
-
-    /// The last header with this key: the one that counts where a key repeats.
-    pub fn last(&self, name: &str) -> Option<Header<'a>> {
-        self.iter().filter(|h| h.key == name.as_bytes()).last()
-    }
-}
-
-impl<'a> IntoIterator for Headers<'a> {
-    type Item = Header<'a>;
-    type IntoIter = HeadersIter<'a>;
-
-    fn into_iter(self) -> HeadersIter<'a> {
-        self.iter()
-    }
-}
-
-/// The headers of one record, one after the other.
-#[derive(Clone, Debug)]
-pub struct HeadersIter<'a> {
-    left: u32,
-    bytes: &'a [u8],
-}
-
-impl<'a> HeadersIter<'a> {
-    #[inline]
-    fn read<E: From<Fault>>(&mut self) -> Result<Header<'a>, E> {
-        let mut at = 0;
-        let Some(key) = field::<E>(self.bytes, &mut at)? else { return Err(Fault::FieldLength(-1).into()) };
-        let value = field::<E>(self.bytes, &mut at)?;
-        self.bytes = self.bytes.get(at..).unwrap_or_default();
-        self.left -= 1;
-        Ok(Header { key, value })
-    }
-}
-
-impl<'a> Iterator for HeadersIter<'a> {
-    type Item = Header<'a>;
-
-    fn next(&mut self) -> Option<Header<'a>> {
-        if self.left == 0 {
-            return None;
-        }
-        let next = self.read::<Silent>().ok();
-        if next.is_none() {
-            self.left = 0;
-        }
-        next
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
-    }
-}
-
-impl ExactSizeIterator for HeadersIter<'_> {}
-
-/// Reads one record at `at` and moves `at` behind it; gives its offset delta beside it.
-#[inline(always)]
-fn read<'a, E: From<Fault>>(
-    bytes: &'a [u8],
-    at: &mut usize,
-    info: &RecordsInfo,
-    check_headers: bool,
-) -> Result<(i64, RecordView<'a>), E> {
-    let mut start = *at;
-    let length = get32::<E>(bytes, &mut start)?;
-    // The record is cut out first: no field can leave it.
-    let Ok(size) = usize::try_from(length) else { return Err(Fault::FieldLength(length).into()) };
-    let end = start.checked_add(size).ok_or(Fault::Truncated)?;
-    let record = bytes.get(start..end).ok_or(Fault::Truncated)?;
-    // The first byte holds attributes, of which none is in use.
-    let mut p = 1;
-    let timestamp_delta = get64::<E>(record, &mut p)?;
-    let offset_delta = get32::<E>(record, &mut p)?;
-    let key = field::<E>(record, &mut p)?;
-    let value = field::<E>(record, &mut p)?;
-    let count = get32::<E>(record, &mut p)?;
-    let rest = record.get(p..).ok_or(Fault::Truncated)?;
-    // A header takes two bytes at least.
-    if count < 0 || count as u64 > (rest.len() / 2) as u64 {
-        return Err(Fault::HeaderCount(count).into());
-    }
-    let headers = Headers { count: count as u32, bytes: rest };
-    if check_headers {
-        headers.check::<E>()?;
-    }
-    let timestamp = match info.append_time {
-        Some(time) => time,
-        None => info.base_timestamp.checked_add(timestamp_delta).ok_or(Fault::Overflow)?,
-    };
-    let offset = info.base_offset.checked_add(offset_delta).ok_or(Fault::Overflow)?;
-    *at = end;
-    Ok((offset_delta, RecordView { offset, timestamp, key, value, headers }))
-}
-
-/// Reads a nullable field: a length, then so many bytes.
-#[inline(always)]
-fn field<'a, E: From<Fault>>(bytes: &'a [u8], at: &mut usize) -> Result<Option<&'a [u8]>, E> {
-    let length = get32::<E>(bytes, at)?;
-    let Ok(size) = usize::try_from(length) else {
-        return if length == -1 { Ok(None) } else { Err(Fault::FieldLength(length).into()) };
-    };
-    let end = at.checked_add(size).ok_or(Fault::FieldLength(length))?;
-    let field = bytes.get(*at..end).ok_or(Fault::FieldLength(length))?;
-    *at = end;
-    Ok(Some(field))
 }
 
 /// The records of a batch whose bytes nobody has checked yet. After an error there is nothing more.
@@ -221,7 +67,7 @@ impl<'a> Records<'a> {
     #[inline(always)]
     fn step(&mut self) -> Result<RecordView<'a>, Silent> {
         let mut at = self.at;
-        let (delta, view) = read::<Silent>(self.bytes, &mut at, &self.info, true)?;
+        let (delta, view) = read_any(self.bytes, &mut at, &self.info, true)?;
         if delta <= self.last_delta || delta > i64::from(self.info.last_offset_delta) {
             return Err(Silent);
         }
@@ -331,7 +177,7 @@ impl<'a> Iterator for VerifiedRecords<'a> {
         if self.left == 0 {
             return None;
         }
-        match read::<Silent>(self.bytes, &mut self.at, &self.info, false) {
+        match read_any(self.bytes, &mut self.at, &self.info, false) {
             Ok((_, view)) => {
                 self.left -= 1;
                 Some(view)

@@ -14,13 +14,15 @@ mod encode;
 mod error;
 mod legacy;
 mod varint;
+mod view;
 mod walk;
 
 pub use batch::{Attributes, BatchHeader, BodyFacts, HEADER_LEN, Stamp, TimestampType};
 pub use chunk::{AbortedTransaction, ChunkCursor, ControlMarker, IsolationLevel, ReadLimits, Section, VerifiedBatch};
 pub use crc::{BodyCrc, crc32c};
-pub use decode::{Headers, HeadersIter, RecordView, Records, RecordsInfo, VerifiedRecords};
+pub use decode::{Records, RecordsInfo, VerifiedRecords};
 pub use encode::{BodyBuf, Header, Mark, SLACK, size_of_record};
 pub use error::{Fault, RecordError};
 pub use legacy::MessageHeader;
+pub use view::{Headers, HeadersIter, RecordView};
 pub use walk::{Batches, RawBatch, RawHeader, Survey, batches, survey};
