@@ -177,6 +177,7 @@ impl Client {
                             self.cluster.throttle(self.now, conn, ms, &mut self.shared.stats);
                         }
                     }
+                    News::ClusterStale => self.metadata.refresh_cluster(),
                     News::Deadline { op, at } => self.ops.deadline(op, at),
                 }
             }

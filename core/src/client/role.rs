@@ -212,6 +212,8 @@ pub(crate) enum News {
     CoordinatorLost { kind: CoordinatorKind, key: Arc<str>, broker: BrokerId },
     /// An answer cannot be decoded or contradicts itself: the link it came by is aborted (contracts A25).
     Undecodable { error: crate::Error },
+    /// The broker that was taken for the controller is none: the cluster is to be asked for again.
+    ClusterStale,
     /// The answer asked us to leave the broker alone for a while (KIP-219): its link is muted.
     Throttled { ms: i32 },
     /// An operation has this deadline; the client answers it with a timeout unless it is done before.
