@@ -38,6 +38,10 @@ pub enum Range {
     Words(&'static [&'static str]),
     /// A text that is not empty.
     NonEmpty,
+    /// What [`OffsetReset`](super::OffsetReset) spells.
+    Reset,
+    /// What [`StartOffset`](super::StartOffset) spells.
+    Start,
 }
 
 /// Which part of the client a key belongs to.
@@ -225,6 +229,14 @@ impl Key {
     /// Whether a section may set it for itself: its own keys, and what every role of Java's has for itself.
     pub fn is_of(&self, section: Section) -> bool {
         self.section == section || (self.section == Section::Client && PER_ROLE.contains(&self.name))
+    }
+
+    /// Checks a value given under this key's own name.
+    ///
+    /// # Errors
+    /// Says in words what the value should be.
+    pub fn check(&self, text: &str) -> Result<(), String> {
+        super::value::check(self, &super::keys::translate(self, self.name, text))
     }
 
     /// Whether its value is never shown.

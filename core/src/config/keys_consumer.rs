@@ -25,11 +25,10 @@ section! {
         /// How many records one poll brings at most.
         plain max_poll_records: usize = "max.poll.records" Int "500" [.min(1)];
         /// Where to go if an offset is not in the log, or there is no committed one.
-        plain auto_offset_reset: OffsetReset = "auto.offset.reset" Text "latest" [
+        plain auto_offset_reset: OffsetReset = "auto.offset.reset" Text "latest" [.range(Range::Reset)
             .synonyms(&[("smallest", "earliest"), ("beginning", "earliest"), ("largest", "latest"), ("end", "latest"), ("error", "none")])];
-        /// Where a partition without a committed offset begins, if that shall differ: `reset` (as auto.offset.reset says),
-        /// `earliest`, `latest`, `by_duration:PT1H`, `timestamp:1700000000000`.
-        plain start: StartOffset = "start.offset" Text "reset" [.klamm()];
+        /// Where a partition without a committed offset begins, if that shall differ from `auto.offset.reset`.
+        plain start: StartOffset = "start.offset" Text "reset" [.klamm().range(Range::Start)];
         /// How many bytes a broker gathers before it answers a fetch, if `fetch.max.wait.ms` allows.
         plain fetch_min_bytes: u32 = "fetch.min.bytes" Int "1" [.min(0)];
         /// How many bytes one answer brings at most; a batch that is larger comes alone.

@@ -90,6 +90,8 @@ fn values(key: &Key) -> String {
     let range = match key.range {
         Range::Words(words) => return words.join(", "),
         Range::NonEmpty => ", not empty".into(),
+        Range::Reset => return "earliest, latest, none, by_duration:PT1H".into(),
+        Range::Start => return "reset, earliest, latest, by_duration:PT1H, timestamp:1700000000000".into(),
         Range::Whole(low, high) => bounds(low, high),
         Range::WholeOr(low, high, or) => format!("{} or {or}", bounds(low, high)),
         Range::Real(low, high) => format!(" {low} to {high}"),

@@ -21,7 +21,7 @@ mod keys_producer;
 mod keys_security;
 mod markdown;
 mod plugin;
-mod properties;
+pub mod properties;
 mod reader;
 mod secret;
 mod topic;

@@ -2,15 +2,15 @@
 
 /// One line that sets something, or fails to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub struct Line {
     /// Where it begins, counted from 1.
-    pub(super) number: u32,
+    pub number: u32,
     /// Key and value, or what is wrong.
-    pub(super) pair: Result<(String, String), &'static str>,
+    pub pair: Result<(String, String), &'static str>,
 }
 
 /// Reads all lines, blank ones and comments left out.
-pub(super) fn parse(text: &str) -> Vec<Line> {
+pub fn parse(text: &str) -> Vec<Line> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut found = vec![];
     let mut natural = natural_lines(text);
@@ -23,6 +23,10 @@ pub(super) fn parse(text: &str) -> Vec<Line> {
         let mut logical = first.to_owned();
         while continues(&logical) {
             logical.pop();
+            // Nothing yet: the next line begins anew, and may be a comment.
+            if logical.is_empty() {
+                break;
+            }
             let Some((_, next)) = natural.next() else { break };
             logical.push_str(next.trim_start_matches(BLANK));
         }
@@ -154,6 +158,7 @@ mod tests {
         assert_eq!(one("a=b\\\n# not a comment"), is("a", "b# not a comment"));
         assert_eq!(one("a=b\\"), is("a", "b"));
         assert_eq!(pairs("a=b\\\n\nc=d").len(), 2);
+        assert_eq!(pairs("\\\n#c\na=b"), [(3, "a".into(), "b".into())]);
     }
 
     #[test]

@@ -35,6 +35,12 @@ pub(super) fn check(key: &Key, text: &str) -> Result<(), String> {
                 Err(format!("is not one of {}", words.join(", ")))
             }
             Range::NonEmpty if text.is_empty() => Err("is empty".into()),
+            Range::Reset if OffsetReset::read(text).is_none() => {
+                Err("is not one of latest, earliest, none, by_duration:PnDTnHnMn.nS".into())
+            }
+            Range::Start if StartOffset::read(text).is_none() => {
+                Err("is not one of reset, latest, earliest, by_duration:PnDTnHnMn.nS, timestamp:milliseconds".into())
+            }
             _ => Ok(()),
         },
     }

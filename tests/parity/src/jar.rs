@@ -20,44 +20,59 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// # Panics
 /// In CI, if the jar cannot be had; anywhere, if it is not what it should be.
 pub fn schemas(test: &str) -> Option<BTreeMap<String, Value>> {
-    match jar() {
+    match artifact("org.apache.kafka", "kafka-clients", KAFKA) {
         Ok(path) => Some(read(&path)),
         Err(why) => {
-            assert!(std::env::var_os("CI").is_none_or(|v| v != "true"), "{test} must not be skipped in CI: {why}");
-            // Not `eprintln!`: the test harness swallows that of tests that pass.
-            let told = writeln!(
-                std::io::stderr(),
-                "SKIPPED {test}: {why}\n  To enable it: install Maven (`mvn`) with access to Maven Central, or set \
-                 KLAMM_KAFKA_CLIENTS_JAR\n  to the path of kafka-clients-{KAFKA}.jar."
-            );
-            told.expect("stderr is there");
+            skipped(test, &why);
             None
         }
     }
 }
 
-fn jar() -> Result<PathBuf, String> {
-    if let Some(path) = std::env::var_os("KLAMM_KAFKA_CLIENTS_JAR") {
+/// Tells that a test cannot run here.
+///
+/// # Panics
+/// In CI, where every test must run.
+pub fn skipped(test: &str, why: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|v| v != "true"), "{test} must not be skipped in CI: {why}");
+    // Not `eprintln!`: the test harness swallows that of tests that pass.
+    let told = writeln!(
+        std::io::stderr(),
+        "SKIPPED {test}: {why}\n  To enable it: install Java 17 and Maven (`mvn`) with access to Maven Central, or set \
+         KLAMM_KAFKA_CLIENTS_JAR\n  to the path of kafka-clients-{KAFKA}.jar."
+    );
+    told.expect("stderr is there");
+}
+
+/// A jar of Maven Central, kept under `target/`.
+///
+/// # Errors
+/// Says why it cannot be had.
+pub fn artifact(group: &str, name: &str, version: &str) -> Result<PathBuf, String> {
+    if let Some(path) =
+        std::env::var_os("KLAMM_KAFKA_CLIENTS_JAR").filter(|_| (name, version) == ("kafka-clients", KAFKA))
+    {
         return Ok(path.into());
     }
-    let name = format!("kafka-clients-{KAFKA}.jar");
+    let file = format!("{name}-{version}.jar");
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/kafka");
-    let path = target.join(&name);
+    let path = target.join(&file);
     if path.exists() {
         return Ok(path);
     }
     // Tests that run side by side must not see each other's half of a jar.
     let part = target.join(format!("part-{}-{:?}", std::process::id(), std::thread::current().id()));
     fs::create_dir_all(&part).map_err(|e| format!("cannot create {}: {e}", part.display()))?;
-    let copied = copy(&part).and_then(|()| fs::rename(part.join(&name), &path).map_err(|e| format!("no {name}: {e}")));
+    let copied = copy(&format!("{group}:{name}:{version}"), &part)
+        .and_then(|()| fs::rename(part.join(&file), &path).map_err(|e| format!("no {file}: {e}")));
     let removed = fs::remove_dir_all(&part).map_err(|e| format!("cannot remove {}: {e}", part.display()));
     copied.and(removed).map(|()| path)
 }
 
-fn copy(into: &Path) -> Result<(), String> {
+fn copy(artifact: &str, into: &Path) -> Result<(), String> {
     let mut mvn = Command::new("mvn")
         .args(["-B", "-q", "dependency:copy"])
-        .arg(format!("-Dartifact=org.apache.kafka:kafka-clients:{KAFKA}"))
+        .arg(format!("-Dartifact={artifact}"))
         .arg(format!("-DoutputDirectory={}", into.display()))
         .current_dir(into)
         .stdin(Stdio::null())
