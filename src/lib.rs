@@ -1,1 +1,56 @@
-//! klamm: an Apache Kafka client for Rust.
+//! klamm: a Kafka client for tokio, async-std and plain threads, on one core without I/O.
+//!
+//! ```no_run
+//! # #[cfg(feature = "tokio")]
+//! # async fn doc() -> klamm::Result<()> {
+//! use klamm::{Kafka, Record, Tokio};
+//! let kafka = Kafka::connect(Tokio, "localhost:9092").await?;
+//! let at = kafka.producer()?.send(Record::to("orders").key("o-1").value("hello")).await?;
+//! println!("offset {:?} of partition {}", at.offset(), at.partition());
+//! kafka.close().await
+//! # }
+//! ```
+//!
+//! Whatever may wait is a plain function that returns a named future: the call has happened, the future only waits.
+//! `.await` it on any executor, `.wait()` for it on any thread.
+
+pub mod config;
+mod delivery;
+mod front;
+mod kafka;
+mod metadata;
+pub mod metrics;
+mod op;
+mod partitioning;
+mod producer;
+mod record;
+mod start;
+
+pub use config::{Config, ConsumerConfig, ProducerConfig};
+pub use delivery::{Delivery, Queued, RecordMetadata, TrySendError, TrySendReason};
+pub use kafka::Kafka;
+pub use klamm_core::error::Phase;
+pub use klamm_core::{Error, ErrorCode, ErrorKind, Timestamp};
+pub use metadata::{Node, PartitionInfo};
+pub use metrics::Metrics;
+pub use op::Op;
+pub use partitioning::{Partitioner, Partitioning, Placement, Plugin, TopicView};
+pub use producer::{Buffered, Producer, Topic};
+pub use record::{Header, Record, Target};
+#[cfg(feature = "async-std")]
+pub use start::AsyncStd;
+#[cfg(feature = "blocking")]
+pub use start::Blocking;
+pub use start::Runtime;
+#[cfg(feature = "tokio")]
+pub use start::Tokio;
+
+/// What a call of klamm gives.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[doc(hidden)]
+pub mod internal {
+    //! For klamm's own simulator and benchmarks: no part of the public interface.
+    pub use crate::front::engine::{Engine, MakeEngine};
+    pub use crate::front::set_yield_hook;
+}

@@ -43,10 +43,8 @@ mod tests {
 
     #[test]
     fn the_coarse_clock_shows_the_systems_time() {
-        let clock = FrontClock::new(
-            Clock::new(|| Now { mono: Time::ZERO, wall: Timestamp::from(SystemTime::now()) }),
-            true,
-        );
+        let clock =
+            FrontClock::new(Clock::new(|| Now { mono: Time::ZERO, wall: Timestamp::from(SystemTime::now()) }), true);
         let (exact, coarse) = (clock.wall_millis(false), clock.wall_millis(true));
         assert!((exact - coarse).abs() < 1_000, "{exact} {coarse}");
     }

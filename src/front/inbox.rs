@@ -19,6 +19,8 @@ pub(crate) enum Input {
     OpenProducer(Arc<ProducerFront>),
     /// A producer whose gate is closed: it is answered when all of it is resolved; after the deadline what is left fails.
     CloseProducer(Arc<ProducerFront>, Option<OpSetter>, Option<Time>),
+    /// Answers the slot at this time.
+    Timer(Time, OpSetter),
     /// All roles and the client itself are to end; `None`: the last handle is gone, everything may finish first.
     Close(Option<OpSetter>, Option<Time>),
 }
@@ -29,6 +31,7 @@ impl fmt::Debug for Input {
             Self::Command(op, _, command) => write!(f, "Command({op}, {command:?})"),
             Self::OpenProducer(_) => f.write_str("OpenProducer"),
             Self::CloseProducer(_, _, deadline) => write!(f, "CloseProducer({deadline:?})"),
+            Self::Timer(at, _) => write!(f, "Timer({at:?})"),
             Self::Close(_, deadline) => write!(f, "Close({deadline:?})"),
         }
     }
@@ -55,16 +58,18 @@ impl Inbox {
             let mut queue = locked(&self.0);
             match &queue.dead {
                 Some(error) => error.clone(),
-                None if queue.inputs.len() >= MOST => {
-                    Error::new(ErrorKind::BufferFull, format!("{MOST} operations wait for the driver, which does not run"))
-                }
+                None if queue.inputs.len() >= MOST => Error::new(
+                    ErrorKind::BufferFull,
+                    format!("{MOST} operations wait for the driver, which does not run"),
+                ),
                 None => {
                     queue.inputs.push(input);
                     return Ok(());
                 }
             }
         };
-        if let Input::Command(_, setter, _) | Input::CloseProducer(_, setter, _) | Input::Close(setter, _) = &mut input {
+        if let Input::Command(_, setter, _) | Input::CloseProducer(_, setter, _) | Input::Close(setter, _) = &mut input
+        {
             if let Some(setter) = setter.take() {
                 setter.set(Err(refused.clone()));
             }

@@ -77,7 +77,9 @@ impl OpSetter {
 impl Drop for OpSetter {
     fn drop(&mut self) {
         if self.0.is_some() {
-            self.answer(Err(Error::new(ErrorKind::Closed, "the client ended before it answered").with_outcome_unknown()));
+            self.answer(Err(
+                Error::new(ErrorKind::Closed, "the client ended before it answered").with_outcome_unknown()
+            ));
         }
     }
 }

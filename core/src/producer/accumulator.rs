@@ -93,6 +93,8 @@ pub struct Accumulator {
 impl Accumulator {
     /// Appends a record to the open batch and gives its index there. `None`: there is no open batch, or the record does
     /// not fit, or it was admitted under another generation; nothing changed. No allocation.
+    ///
+    /// `sticky`: the sticky choice brought it here, so its bytes count for [`roll`](Self::roll) (KIP-794).
     #[inline]
     pub fn append(
         &mut self,
@@ -101,18 +103,18 @@ impl Accumulator {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         headers: &[Header<'_>],
+        sticky: bool,
     ) -> Option<u32> {
         let open = self.open.as_mut()?;
         if open.generation != generation {
             return None;
         }
-        open.body.append(timestamp, key, value, headers)
-    }
-
-    /// Counts bytes that went here by the sticky choice (KIP-794): a plain add, looked at when a batch is sealed.
-    #[inline]
-    pub fn count_sticky(&mut self, bytes: usize) {
-        self.sticky_bytes = self.sticky_bytes.saturating_add(bytes);
+        let before = open.body.len();
+        let index = open.body.append(timestamp, key, value, headers)?;
+        if sticky {
+            self.sticky_bytes += open.body.len() - before;
+        }
+        Some(index)
     }
 
     /// Whether the sticky choice shall move on: it has put at least `batch_size` bytes here. Counts anew if so.
@@ -242,9 +244,9 @@ impl Accumulator {
                 .is_some_and(|o| !o.body.is_empty() && (o.urgent || pressure || o.since + linger <= now))
     }
 
-    /// Whether the open batch has a record that entered before `time`.
+    /// Whether the open batch has a record that entered before `time`, and nothing sealed lies before it.
     pub fn is_expired(&self, time: Time) -> bool {
-        self.open.as_ref().is_some_and(|open| !open.body.is_empty() && open.entered < time)
+        self.sealed.is_empty() && self.open.as_ref().is_some_and(|open| !open.body.is_empty() && open.entered < time)
     }
 
     /// Forgets everything, for a producer that is given up. What is being packed then has no place to come back to.
@@ -329,7 +331,7 @@ mod tests {
 
     fn filled(acc: &mut Accumulator, at: u64) -> Plain {
         acc.open(body(), Time(at), Time(at), 0).unwrap();
-        acc.append(0, 0, None, Some(b"v"), &[]).unwrap();
+        acc.append(0, 0, None, Some(b"v"), &[], false).unwrap();
         acc.seal().unwrap()
     }
 
@@ -391,7 +393,7 @@ mod tests {
     fn the_open_batch_is_due_after_linger_or_when_it_is_urgent() {
         let mut acc = Accumulator::default();
         acc.open(body(), Time(100), Time(50), 0).unwrap();
-        acc.append(0, 0, None, Some(b"v"), &[]).unwrap();
+        acc.append(0, 0, None, Some(b"v"), &[], false).unwrap();
         let linger = Duration::from_nanos(10);
         assert!(!acc.is_due(Time(109), linger, false));
         assert!(acc.is_due(Time(109), linger, true));
@@ -417,17 +419,25 @@ mod tests {
     fn a_record_of_another_generation_does_not_join_the_batch() {
         let mut acc = Accumulator::default();
         acc.open(body(), Time(1), Time(1), 7).unwrap();
-        assert_eq!(acc.append(8, 0, None, None, &[]), None);
-        assert_eq!(acc.append(7, 0, None, None, &[]), Some(0));
+        assert_eq!(acc.append(8, 0, None, None, &[], false), None);
+        assert_eq!(acc.append(7, 0, None, None, &[], false), Some(0));
     }
 
     #[test]
     fn the_sticky_choice_moves_on_after_a_batchs_worth_of_bytes_however_many_batches_that_took() {
         let mut acc = Accumulator::default();
-        acc.count_sticky(60);
-        assert!(!acc.roll(100));
-        acc.count_sticky(40);
-        assert!(acc.roll(100));
+        let mut batches = 0;
+        loop {
+            acc.open(body(), Time(1), Time(1), 0).unwrap();
+            acc.append(0, 0, Some(b"keyed"), Some(b"does not count"), &[], false).unwrap();
+            acc.append(0, 0, None, Some(b"ten bytes!"), &[], true).unwrap();
+            acc.seal().unwrap();
+            batches += 1;
+            if acc.roll(100) {
+                break;
+            }
+        }
+        assert_eq!(batches, 6, "17 bytes a batch");
         assert!(!acc.roll(100));
     }
 }

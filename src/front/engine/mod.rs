@@ -1,0 +1,238 @@
+//! The machine that the driver turns: the core, and the hand-over between it and the application's threads.
+
+mod close;
+mod machine;
+mod produce;
+
+use super::ack::Wakers;
+use super::clock::FrontClock;
+use super::consumers::Consumers;
+use super::inbox::Input;
+use super::op::OpSetter;
+use super::pack::Underway;
+use super::slot::Slot;
+use super::{Front, Snapshot, locked};
+use klamm_core::client::{Command, Event, Role};
+use klamm_core::config::ClientConfig;
+use klamm_core::driver::{Action, Clock};
+use klamm_core::producer::{Collect, Left, Taken};
+use klamm_core::{Client, Error, ErrorKind, Now, OpId, PartitionIx, ProducerIx, Time, Wake, WorkId};
+use produce::Producer;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Work of the engine has numbers from here on; the core's are below.
+const OWN_WORK: u64 = 1 << 63;
+
+/// The engine of one client. An adapter gives it to `klamm_core::driver::Driver`.
+#[doc(hidden)]
+pub struct Engine {
+    client: Client,
+    front: Arc<Front>,
+    producers: BTreeMap<ProducerIx, Producer>,
+    consumers: Consumers,
+    ops: BTreeMap<OpId, OpSetter>,
+    timers: BTreeMap<(Time, u64), OpSetter>,
+    works: BTreeMap<WorkId, Underway>,
+    actions: VecDeque<Action>,
+    next: u64,
+    closing: Option<close::Closing>,
+    ended: bool,
+    published: Option<Time>,
+    wakers: Wakers,
+    // Emptied and reused in each turn.
+    inputs: Vec<Input>,
+    dirty: Vec<Arc<Slot>>,
+    lefts: Vec<(ProducerIx, PartitionIx, Left)>,
+    collect: Collect,
+    taken: Vec<Taken>,
+}
+
+/// Makes the engine once the runtime's clock is known.
+#[doc(hidden)]
+pub struct MakeEngine {
+    pub(crate) config: Arc<ClientConfig>,
+    pub(crate) seed: u64,
+    pub(crate) real: bool,
+    pub(crate) made: Arc<std::sync::OnceLock<Arc<Front>>>,
+}
+
+impl MakeEngine {
+    /// The engine over this clock.
+    pub fn make(self, clock: Clock) -> Engine {
+        let now = clock.now();
+        let front = Arc::new(Front::new(FrontClock::new(clock, self.real), self.seed));
+        let front = self.made.get_or_init(|| front).clone();
+        Engine {
+            client: Client::new(self.config, self.seed, now),
+            front,
+            producers: BTreeMap::new(),
+            consumers: Consumers,
+            ops: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            works: BTreeMap::new(),
+            actions: VecDeque::new(),
+            next: 0,
+            closing: None,
+            ended: false,
+            published: None,
+            wakers: Wakers::new(),
+            inputs: Vec::new(),
+            dirty: Vec::new(),
+            lefts: Vec::new(),
+            collect: Collect::default(),
+            taken: Vec::new(),
+        }
+    }
+}
+
+impl Engine {
+    fn take_inputs(&mut self, now: Now) {
+        let mut inputs = std::mem::take(&mut self.inputs);
+        self.front.inbox.swap(&mut inputs);
+        for input in inputs.drain(..) {
+            match input {
+                Input::Command(op, setter, command) => {
+                    if let Some(setter) = setter {
+                        self.ops.insert(op, setter);
+                    }
+                    self.client.handle_command(now, op, command);
+                }
+                Input::OpenProducer(front) => {
+                    let ix = front.shared.ix;
+                    let command = Command::OpenProducer(ix, front.config.clone());
+                    self.client.handle_command(now, self.front.op(), command);
+                    self.producers.insert(ix, Producer::new(front));
+                }
+                Input::CloseProducer(front, setter, deadline) => self.close_producer(&front, setter, deadline),
+                Input::Timer(at, setter) => {
+                    self.next += 1;
+                    self.timers.insert((at, self.next), setter);
+                }
+                Input::Close(setter, deadline) => self.close(setter, deadline),
+            }
+        }
+        self.inputs = inputs;
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Done { op, result } => self.done(op, result),
+            Event::Topic { producer, name, shape } => {
+                if let Some(producer) = self.producers.get_mut(&producer) {
+                    producer.topic(&name, shape, &mut self.wakers);
+                }
+            }
+            Event::Delivered { producer, partition, batch, base_offset, append_time } => {
+                if let Some(setter) = self.producers.get(&producer).and_then(|p| p.slot(partition)?.resolve(batch)) {
+                    setter.deliver(base_offset, append_time, &mut self.wakers);
+                }
+            }
+            Event::Failed { producer, partition, batch, error, culprits } => {
+                if let Some(setter) = self.producers.get(&producer).and_then(|p| p.slot(partition)?.resolve(batch)) {
+                    setter.fail(error, culprits, &mut self.wakers);
+                }
+            }
+            Event::Split { producer, partition, batch, into } => {
+                let Some(slot) = self.producers.get(&producer).and_then(|p| p.slot(partition)) else { return };
+                let Some(setter) = slot.resolve(batch) else { return };
+                let parts: Vec<_> = into.iter().map(|part| (part.first, part.count)).collect();
+                let setters = setter.split(&parts, &mut self.wakers);
+                slot.add_parts(into.iter().map(|part| part.no).zip(setters));
+            }
+            other => {
+                if let Role::Consumer(consumer) = other.role() {
+                    self.consumers.handle(consumer, other);
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, op: OpId, result: Result<klamm_core::client::Reply, Error>) {
+        if let Some(setter) = self.ops.remove(&op) {
+            setter.set(result);
+            return;
+        }
+        self.closed(op);
+    }
+
+    /// Wakes whom this turn's outcomes concern. No lock is held here.
+    fn wake(&mut self) {
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+
+    fn publish(&mut self, now: Now, always: bool) {
+        const EVERY: std::time::Duration = std::time::Duration::from_millis(20);
+        if !always && self.published.is_some_and(|at| now.mono.since(at) < EVERY) {
+            return;
+        }
+        self.published = Some(now.mono);
+        let snapshot = Snapshot { stats: self.client.stats().clone(), view: self.client.view().clone() };
+        let before = std::mem::replace(&mut *locked(&self.front.snapshot), snapshot);
+        drop(before);
+    }
+
+    /// The earliest timer of the front.
+    fn own_timeout(&self) -> Option<Wake> {
+        let timers = self.timers.keys().next().map(|(at, _)| *at);
+        let tickets = self.producers.values().filter_map(Producer::deadline);
+        let closing = self.closing.as_ref().and_then(|closing| closing.deadline());
+        let at = timers.into_iter().chain(tickets).chain(closing).min()?;
+        Some(Wake { at, why: klamm_core::Why::Operation })
+    }
+
+    fn expire(&mut self, now: Now) {
+        while let Some(entry) = self.timers.first_entry().filter(|entry| entry.key().0 <= now.mono) {
+            entry.remove().set(Ok(klamm_core::client::Reply::Unit));
+        }
+        for producer in self.producers.values_mut() {
+            producer.expire(now, &mut self.wakers);
+        }
+        self.expire_closing(now);
+    }
+
+    /// Resolves everything that waits, without another turn.
+    fn end(&mut self, error: &Error) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let late = self.front.inbox.kill(error.clone());
+        for (_, setter) in std::mem::take(&mut self.ops) {
+            setter.set(Err(error.clone()));
+        }
+        for (_, setter) in std::mem::take(&mut self.timers) {
+            setter.set(Err(error.clone()));
+        }
+        for (_, producer) in std::mem::take(&mut self.producers) {
+            producer.abandon(error, &mut self.wakers);
+        }
+        for input in late {
+            match input {
+                Input::Command(_, Some(setter), _) | Input::Timer(_, setter) => setter.set(Err(error.clone())),
+                Input::OpenProducer(front) => Producer::new(front).abandon(error, &mut self.wakers),
+                Input::CloseProducer(_, Some(setter), _) | Input::Close(Some(setter), _) => {
+                    setter.set(Ok(klamm_core::client::Reply::Unit));
+                }
+                _ => {}
+            }
+        }
+        self.works.clear();
+        self.consumers.abandon(error);
+        self.end_closing(error);
+        self.wake();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end(&Error::new(ErrorKind::Closed, "the client's driver is gone"));
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("producers", &self.producers.len()).field("ended", &self.ended).finish()
+    }
+}

@@ -1,0 +1,175 @@
+//! Where the application's threads and the driver meet. Only here are locks: each guards one small struct, is held for
+//! O(1) work, never across a call into the application's code, and never two at a time.
+
+pub(crate) mod ack;
+pub(crate) mod append;
+pub(crate) mod budget;
+pub(crate) mod clock;
+pub(crate) mod consumers;
+pub(crate) mod engine;
+pub(crate) mod inbox;
+pub(crate) mod line;
+pub(crate) mod op;
+pub(crate) mod pack;
+pub(crate) mod park;
+pub(crate) mod pool;
+pub(crate) mod producer;
+pub(crate) mod signal;
+pub(crate) mod slot;
+pub(crate) mod topics;
+
+use clock::FrontClock;
+use inbox::{Inbox, Input};
+use klamm_core::client::Command;
+use klamm_core::metadata::View;
+use klamm_core::stats::Stats;
+use klamm_core::{Error, ErrorKind, OpId};
+use op::{OpSlot, op_slot};
+use producer::ProducerShared;
+use signal::Signal;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// What one `Kafka` shares between its handles and its driver.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) clock: FrontClock,
+    pub(crate) signal: Signal,
+    pub(crate) inbox: Inbox,
+    /// The thread of the driver's last turn; 0 before the first.
+    pub(crate) driver_thread: AtomicU64,
+    pub(crate) snapshot: Mutex<Snapshot>,
+    producers: Mutex<Vec<Weak<ProducerShared>>>,
+    seed: u64,
+    next_op: AtomicU64,
+    next_producer: AtomicU32,
+    process: u32,
+}
+
+/// What the driver last published.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) stats: Stats,
+    pub(crate) view: Arc<View>,
+}
+
+impl Front {
+    pub(crate) fn new(clock: FrontClock, seed: u64) -> Self {
+        Self {
+            clock,
+            signal: Signal::new(),
+            inbox: Inbox::default(),
+            driver_thread: AtomicU64::new(0),
+            snapshot: Mutex::default(),
+            producers: Mutex::default(),
+            seed,
+            next_op: AtomicU64::new(1),
+            next_producer: AtomicU32::new(0),
+            process: std::process::id(),
+        }
+    }
+
+    /// A name for an operation.
+    pub(crate) fn op(&self) -> OpId {
+        OpId(self.next_op.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// An index for a producer.
+    pub(crate) fn producer_ix(&self) -> klamm_core::ProducerIx {
+        klamm_core::ProducerIx(self.next_producer.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A producer came into being.
+    pub(crate) fn add_producer(&self, shared: &Arc<ProducerShared>) {
+        let mut producers = locked(&self.producers);
+        producers.retain(|kept| kept.strong_count() > 0);
+        producers.push(Arc::downgrade(shared));
+    }
+
+    /// Closes the gates of all producers, by the thread that ends the client (contracts A8).
+    pub(crate) fn close_gates(&self) {
+        let producers: Vec<_> = locked(&self.producers).iter().filter_map(Weak::upgrade).collect();
+        for producer in producers {
+            producer.close_gate(producer::CLOSED);
+        }
+    }
+
+    /// A seed for a part of the front, always the same for the same client seed and `part`.
+    pub(crate) fn seed(&self, part: u64) -> u64 {
+        self.seed ^ part.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// Hands an input to the driver and wakes it.
+    ///
+    /// # Errors
+    /// The driver is gone, or this is a forked child of the process that connected (contracts C-9).
+    pub(crate) fn push(&self, input: Input) -> Result<(), Error> {
+        self.check_process()?;
+        self.inbox.push(input)?;
+        self.signal.notify();
+        Ok(())
+    }
+
+    /// Starts an operation of the core; its answer appears in the slot, a refusal too.
+    pub(crate) fn start(&self, command: Command) -> (OpId, Arc<OpSlot>) {
+        let op = self.op();
+        let (setter, slot) = op_slot();
+        if let Err(error) = self.check_process() {
+            setter.set(Err(error));
+        } else if self.inbox.push(Input::Command(op, Some(setter), command)).is_ok() {
+            self.signal.notify();
+        }
+        (op, slot)
+    }
+
+    /// Limits a running operation.
+    pub(crate) fn limit(&self, op: OpId, limit: std::time::Duration) {
+        let at = self.clock.now().mono + limit;
+        // A refusal means that the driver is gone: then the operation is answered already.
+        let _ = self.push(Input::Command(op, None, Command::Deadline(at)));
+    }
+
+    /// A slot that is answered after `limit`, or when the client ends.
+    pub(crate) fn timer(&self, limit: std::time::Duration) -> Arc<OpSlot> {
+        let (setter, slot) = op_slot();
+        // A refusal answers the slot: then the client has ended.
+        let _ = self.push(Input::Timer(self.clock.now().mono + limit, setter));
+        slot
+    }
+
+    fn check_process(&self) -> Result<(), Error> {
+        if std::process::id() == self.process {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Misuse, "this client was connected before the process forked")
+            .with_hint("connect in the child process"))
+    }
+}
+
+/// Locks; a panic of another holder is no reason to stop: every critical section leaves its data whole.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+thread_local!(static YIELD: std::cell::Cell<Option<fn()>> = const { std::cell::Cell::new(None) });
+
+/// Lets the simulator run this thread's other tasks between any two lock sections of the front.
+#[doc(hidden)]
+pub fn set_yield_hook(hook: Option<fn()>) {
+    YIELD.with(|cell| cell.set(hook));
+}
+
+/// A place between two lock sections. Nothing in release builds.
+#[inline(always)]
+pub(crate) fn yield_point() {
+    #[cfg(debug_assertions)]
+    if let Ok(Some(hook)) = YIELD.try_with(std::cell::Cell::get) {
+        hook();
+    }
+}
+
+/// The error of what was under way when the client ended.
+pub(crate) fn closed(handed_over: bool) -> Error {
+    Error::new(ErrorKind::Closed, "the client was closed before the record was acknowledged")
+        .with_possibly_written(handed_over)
+}

@@ -1,0 +1,438 @@
+//! One partition of one producer: the accumulator behind its lock, and the batches that are not resolved.
+
+use super::ack::{AckSetter, BatchAck, Wakers};
+use super::budget::Grant;
+use super::line::{Placed, Ticket, Waiting};
+use super::pack::{Packing, Sealed as ToPack};
+use super::producer::{ProducerShared, Settings};
+use super::topics::Sticky;
+use super::{locked, yield_point};
+use klamm_core::producer::{Accumulator, Batch, Head, Left, Sealed};
+use klamm_core::record::BodyBuf;
+use klamm_core::{BatchNo, Error, Now, PartitionIx, Time};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+/// What the core was told of, or will be at the driver's next look.
+pub(crate) mod told {
+    /// There is an open batch with records.
+    pub(crate) const OPEN: u8 = 1;
+    /// There is a batch to take.
+    pub(crate) const PACKED: u8 = 2;
+    /// Records wait in line.
+    pub(crate) const LINE: u8 = 4;
+    /// The open batch must not linger.
+    pub(crate) const URGENT: u8 = 8;
+}
+
+/// One partition. Aligned so that two never share a cache line.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Slot {
+    pub(super) state: Mutex<SlotState>,
+    pub(crate) shared: Arc<ProducerShared>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) topic: Arc<str>,
+    pub(crate) number: u32,
+    pub(crate) ix: PartitionIx,
+    pub(super) sticky: Arc<Sticky>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct SlotState {
+    pub(super) acc: Accumulator,
+    pub(super) open_ack: Option<Arc<BatchAck>>,
+    pub(super) open_grant: Option<Grant>,
+    /// One for each batch that is not resolved, the open one last.
+    pub(super) acks: VecDeque<(BatchNo, AckSetter)>,
+    pub(super) line: VecDeque<Waiting>,
+    in_budget_line: bool,
+    told: u8,
+    notified: bool,
+    dead: Option<Error>,
+}
+
+/// How a slot went on the dirty list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edge {
+    push: bool,
+    opened_only: bool,
+}
+
+impl SlotState {
+    /// Notes that something appeared; `None` if the driver knows or will see it anyway.
+    pub(super) fn edge(&mut self, bit: u8) -> Option<Edge> {
+        if self.told & bit != 0 {
+            return None;
+        }
+        self.told |= bit;
+        let push = !std::mem::replace(&mut self.notified, true);
+        Some(Edge { push, opened_only: bit == told::OPEN })
+    }
+
+    fn left(&mut self) -> Left {
+        let line = u32::try_from(self.line.len()).unwrap_or(u32::MAX);
+        let left = self.acc.left(line, self.line.front().map(|waiting| waiting.entered));
+        self.told = told::OPEN * u8::from(left.open_since.is_some())
+            | told::PACKED * u8::from(left.packed > 0)
+            | told::LINE * u8::from(line > 0)
+            | told::URGENT * u8::from(left.urgent);
+        left
+    }
+
+    /// Seals the open batch: from now on its place is fixed.
+    pub(super) fn seal(&mut self, slot: &Arc<Slot>) -> Option<ToPack> {
+        let plain = self.acc.seal()?;
+        if let Some(ack) = self.open_ack.take() {
+            ack.set_count(plain.facts.count);
+        }
+        let grant = self.open_grant.take();
+        Some(ToPack { slot: slot.clone(), plain, grant })
+    }
+
+    /// Opens a batch whose first record has `timestamp`.
+    ///
+    /// # Errors
+    /// Buffer and grant, if there is an open batch already.
+    pub(super) fn open(
+        &mut self,
+        slot: &Arc<Slot>,
+        buffer: Vec<u8>,
+        grant: Grant,
+        now: Now,
+        timestamp: i64,
+    ) -> Result<(), (Vec<u8>, Grant)> {
+        match self.acc.open(BodyBuf::new(buffer), now.mono, now.mono, 0) {
+            Ok(no) => {
+                let ack = BatchAck::new(slot.clone(), timestamp);
+                self.acks.push_back((no, AckSetter::new(ack.clone())));
+                self.open_ack = Some(ack);
+                self.open_grant = Some(grant);
+                Ok(())
+            }
+            Err(body) => Err((body.into_parts().0, grant)),
+        }
+    }
+}
+
+impl Slot {
+    pub(crate) fn new(
+        shared: Arc<ProducerShared>,
+        settings: Arc<Settings>,
+        topic: Arc<str>,
+        number: u32,
+        ix: PartitionIx,
+        sticky: Arc<Sticky>,
+    ) -> Self {
+        Self { state: Mutex::default(), shared, settings, topic, number, ix, sticky }
+    }
+
+    /// Tells the driver of an edge. Hold no lock.
+    pub(super) fn tell(self: &Arc<Self>, edge: Option<Edge>) {
+        if let Some(edge) = edge {
+            self.shared.dirty(edge.push.then(|| self.clone()), edge.opened_only);
+        }
+    }
+
+    /// The driver looks: what it learns here it is not told again.
+    pub(crate) fn visit(&self) -> Left {
+        let mut state = locked(&self.state);
+        state.notified = false;
+        state.left()
+    }
+
+    /// What is left, without a visit.
+    pub(crate) fn level(&self) -> Left {
+        locked(&self.state).left()
+    }
+
+    /// Puts a record at the end of the line; the driver will place it.
+    pub(crate) fn enqueue(self: &Arc<Self>, waiting: Waiting) {
+        let deadline = waiting.deadline;
+        let (edge, join, dead) = {
+            let mut state = locked(&self.state);
+            match state.dead.clone() {
+                Some(error) => (None, false, Some((waiting, error))),
+                None => {
+                    state.line.push_back(waiting);
+                    (state.edge(told::LINE), !std::mem::replace(&mut state.in_budget_line, true), None)
+                }
+            }
+        };
+        if let Some((waiting, error)) = dead {
+            let mut wakers = Wakers::new();
+            waiting.fail(error, &mut wakers);
+            wake(wakers);
+            return;
+        }
+        if join {
+            self.shared.budget.wait(self.clone());
+        }
+        self.shared.deadline_at(deadline);
+        self.tell(edge);
+        self.shared.front.signal.notify();
+    }
+
+    /// Places records of the line as far as memory goes; true when the line is empty. Called by the driver, for the slot
+    /// that stands first in the budget's line. Sealed batches on the way are packed by `pack`.
+    pub(crate) fn serve(self: &Arc<Self>, now: Now, wakers: &mut Wakers, pack: &mut dyn FnMut(ToPack)) -> bool {
+        loop {
+            yield_point();
+            let mut sealed = None;
+            let mut need = None;
+            let edge = {
+                let mut state = locked(&self.state);
+                self.place_line(&mut state, wakers);
+                if let Some(head) = state.line.front() {
+                    if state.acc.open_count() > 0 {
+                        sealed = state.seal(self);
+                    } else {
+                        let first = head.record.with(|parts| (parts.size(), parts.timestamp));
+                        need = Some((self.buffer_for(first.0), first.1.unwrap_or(now.wall.0)));
+                    }
+                } else {
+                    state.in_budget_line = false;
+                }
+                if state.acc.open_count() > 0 { state.edge(told::OPEN) } else { None }
+            };
+            self.tell(edge);
+            if let Some(sealed) = sealed {
+                let rolled = self.rolls();
+                if rolled {
+                    self.sticky.roll(self.number);
+                }
+                pack(sealed);
+            } else if let Some((bytes, timestamp)) = need {
+                if !self.shared.budget.take_for_first(bytes) {
+                    return false;
+                }
+                let grant = Grant::new(self.shared.clone(), bytes);
+                let buffer = self.shared.pool.get(bytes);
+                let refused = locked(&self.state).open(self, buffer, grant, now, timestamp).err();
+                if let Some((buffer, _grant)) = refused {
+                    self.shared.pool.put(buffer);
+                }
+            } else {
+                return true;
+            }
+        }
+    }
+
+    fn place_line(&self, state: &mut SlotState, wakers: &mut Wakers) {
+        while let Some(head) = state.line.front() {
+            let (entered, sticky, urgent) = (head.entered, head.sticky, head.urgent);
+            let (index, timestamp) = head.record.with(|parts| {
+                let timestamp = parts.timestamp.unwrap_or(0);
+                (state.acc.append(0, timestamp, parts.key, parts.value, parts.headers, sticky), timestamp)
+            });
+            let (Some(index), Some(ack)) = (index, state.open_ack.clone()) else { return };
+            state.acc.entered(entered);
+            if urgent {
+                state.acc.hurry();
+            }
+            if let Some(waiting) = state.line.pop_front() {
+                waiting.placed(Placed { delta: ack.delta(timestamp), ack, index }, wakers);
+            }
+        }
+    }
+
+    /// Whether the sticky choice shall move on, now that a batch was sealed.
+    pub(super) fn rolls(&self) -> bool {
+        locked(&self.state).acc.roll(self.settings.batch_size)
+    }
+
+    /// How long a batch buffer must be so that a record of at most `size` bytes fits.
+    pub(super) fn buffer_for(&self, size: usize) -> usize {
+        (size.max(self.settings.body_limit())) + klamm_core::record::SLACK
+    }
+
+    /// Puts a packed batch into its place; what has none any more is dropped.
+    pub(crate) fn put_back(self: &Arc<Self>, no: BatchNo, packed: Result<Batch, Error>) {
+        yield_point();
+        let bytes = packed.as_ref().map_or(0, |batch| batch.body.len());
+        let (edge, late) = {
+            let mut state = locked(&self.state);
+            let late = state.acc.put_back(no, packed).err();
+            if late.is_none() {
+                self.shared.packed(bytes);
+            }
+            (state.edge(told::PACKED), late)
+        };
+        drop(late);
+        self.tell(edge);
+    }
+
+    /// Takes a batch for the core: the packed head, else the open batch if it is due, packed at once or, if that takes
+    /// long, on its way to be packed.
+    pub(crate) fn take(self: &Arc<Self>, now: Time, pressure: bool, out: &mut Wakers) -> (Option<Packing>, Left) {
+        self.take_if(out, |acc| acc.is_due(now, self.settings.linger, pressure), Accumulator::take)
+    }
+
+    /// Takes a batch whose oldest record entered before `time`.
+    pub(crate) fn take_expired(self: &Arc<Self>, time: Time, out: &mut Wakers) -> (Option<Packing>, Left) {
+        self.take_if(out, |acc| acc.is_expired(time), |acc| acc.take_expired(time))
+    }
+
+    /// Takes the packed head.
+    pub(crate) fn take_packed(self: &Arc<Self>, out: &mut Wakers) -> (Option<Packing>, Left) {
+        self.take_if(out, |_| false, Accumulator::take)
+    }
+
+    fn take_if(
+        self: &Arc<Self>,
+        wakers: &mut Wakers,
+        due: impl Fn(&Accumulator) -> bool,
+        take: impl Fn(&mut Accumulator) -> Head,
+    ) -> (Option<Packing>, Left) {
+        let mut broken = Vec::new();
+        let found = {
+            let mut state = locked(&self.state);
+            let found = loop {
+                match take(&mut state.acc) {
+                    Head::Batch(batch) => {
+                        state.hand_over(batch.no);
+                        self.shared.taken(batch.body.len());
+                        break Some(Packing::Done(batch));
+                    }
+                    Head::Broken(no, error) => broken.push((state.resolve(no), error)),
+                    Head::Nothing => break due(&state.acc).then(|| state.seal(self)).flatten().map(Packing::ToDo),
+                }
+            };
+            (found, state.left())
+        };
+        for (setter, error) in broken {
+            if let Some(setter) = setter {
+                setter.fail(error, Vec::new(), wakers);
+            }
+        }
+        if matches!(found.0, Some(Packing::ToDo(_))) && self.rolls() {
+            self.sticky.roll(self.number);
+        }
+        found
+    }
+
+    /// The setter of a batch that is resolved now.
+    pub(crate) fn resolve(&self, no: BatchNo) -> Option<AckSetter> {
+        locked(&self.state).resolve(no)
+    }
+
+    /// A batch was split: its parts are resolved by their own numbers.
+    pub(crate) fn add_parts(&self, parts: impl IntoIterator<Item = (BatchNo, AckSetter)>) {
+        locked(&self.state).acks.extend(parts);
+    }
+
+    /// A lone awaited record on an idle partition need not linger.
+    pub(crate) fn hurry_lone(self: &Arc<Self>, ack: &Arc<BatchAck>) {
+        if self.settings.linger.is_zero() {
+            return;
+        }
+        let edge = {
+            let mut state = locked(&self.state);
+            let lone = state.acks.len() == 1
+                && state.acc.open_count() == 1
+                && state.open_ack.as_ref().is_some_and(|open| Arc::ptr_eq(open, ack));
+            if !lone {
+                return;
+            }
+            state.acc.hurry();
+            state.edge(told::URGENT)
+        };
+        self.tell(edge);
+    }
+
+    /// All that was admitted before this call, for a flush: none of it lingers.
+    pub(crate) fn fence(self: &Arc<Self>, batches: &mut Vec<Arc<BatchAck>>, tickets: &mut Vec<Arc<Ticket>>) {
+        let edge = {
+            let mut state = locked(&self.state);
+            batches.extend(state.acks.iter().filter_map(|(_, setter)| setter.ack().cloned()));
+            for waiting in &mut state.line {
+                waiting.urgent = true;
+                tickets.extend(waiting.ticket().cloned());
+            }
+            let open = state.acc.open_count() > 0;
+            state.acc.hurry();
+            if open { state.edge(told::URGENT) } else { None }
+        };
+        self.tell(edge);
+    }
+
+    /// Records and bytes in batches, and records in line.
+    pub(crate) fn held(&self) -> (u64, u64, u64) {
+        let state = locked(&self.state);
+        let (records, bytes) = state.acc.held();
+        (records, bytes, state.line.len() as u64)
+    }
+
+    /// Fails the records whose time in line is up.
+    pub(crate) fn expire(&self, now: Time, wakers: &mut Wakers) {
+        let mut late = Vec::new();
+        {
+            let mut state = locked(&self.state);
+            while state.line.front().is_some_and(|waiting| waiting.deadline <= now) {
+                late.extend(state.line.pop_front());
+            }
+            if let Some(next) = state.line.front() {
+                self.shared.deadline_at(next.deadline);
+            }
+        }
+        let (used, _) = self.shared.budget.used();
+        for waiting in late {
+            let why = format!("{used} bytes of buffer.memory ({}) are in use", self.shared.budget.total());
+            let error = waiting.timed_out(&self.topic, self.settings.max_block, why);
+            waiting.fail(error, wakers);
+        }
+    }
+
+    /// Fails everything: batches that are with the core too, and whatever comes later.
+    pub(crate) fn abandon(&self, error: &Error, wakers: &mut Wakers) {
+        let (batches, acks, line, grant) = {
+            let mut state = locked(&self.state);
+            state.dead.get_or_insert(error.clone());
+            state.open_ack = None;
+            let batches = state.acc.clear();
+            (batches, std::mem::take(&mut state.acks), std::mem::take(&mut state.line), state.open_grant.take())
+        };
+        for (_, setter) in acks {
+            let error = error.clone().with_possibly_written(setter.handed_over);
+            setter.fail(error, Vec::new(), wakers);
+        }
+        for waiting in line {
+            waiting.fail(error.clone().with_possibly_written(false), wakers);
+        }
+        let (sealed, open) = batches;
+        for sealed in sealed {
+            if let Sealed::Packed(batch) = sealed {
+                self.shared.taken(batch.body.len());
+            }
+        }
+        if let Some(open) = open {
+            self.shared.pool.put(open.into_parts().0);
+        }
+        drop(grant);
+    }
+}
+
+impl SlotState {
+    fn resolve(&mut self, no: BatchNo) -> Option<AckSetter> {
+        let at = self.acks.iter().position(|(kept, _)| *kept == no)?;
+        self.acks.remove(at).map(|(_, setter)| setter)
+    }
+
+    fn hand_over(&mut self, no: BatchNo) {
+        if let Some((_, setter)) = self.acks.iter_mut().find(|(kept, _)| *kept == no) {
+            setter.handed_over = true;
+        }
+    }
+
+    /// Whether appends are refused because the driver is gone.
+    pub(super) fn dead(&self) -> Option<&Error> {
+        self.dead.as_ref()
+    }
+}
+
+/// Wakes tasks. Hold no lock: wakers are the application's.
+pub(crate) fn wake(wakers: Wakers) {
+    for waker in wakers {
+        waker.wake();
+    }
+}

@@ -1,0 +1,357 @@
+//! A topic as a producer sees it: how many partitions, a slot for each, and the records that wait until that is known.
+
+use super::ack::Wakers;
+use super::append::{Refusal, Sent};
+use super::line::{Kept, Parts, Ticket, Waiting};
+use super::producer::{OPEN, ProducerShared, Settings};
+use super::slot::Slot;
+use super::{locked, yield_point};
+use crate::partitioning::Choice;
+use klamm_core::client::TopicShape;
+use klamm_core::producer::{Chooser, Placement, partition_for_key};
+use klamm_core::{Error, ErrorKind, PartitionIx};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Waker;
+
+/// Partitions 2^k - 1 to 2^(k+1) - 2 stand in chunk k: the table grows without moving.
+const CHUNKS: usize = 21;
+
+/// The sticky choice of one topic, on a cache line of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Sticky {
+    current: AtomicU32,
+    chooser: Mutex<Chooser>,
+}
+
+impl Sticky {
+    fn new(seed: u64) -> Self {
+        Self { current: AtomicU32::new(0), chooser: Mutex::new(Chooser::new(seed)) }
+    }
+
+    /// Where records without a key go now.
+    #[inline]
+    pub(crate) fn current(&self) -> u32 {
+        self.current.load(Ordering::Relaxed)
+    }
+
+    /// Moves on from `from`, unless that happened already.
+    pub(crate) fn roll(&self, from: u32) {
+        let mut chooser = locked(&self.chooser);
+        if self.current() == from {
+            self.current.store(chooser.roll(), Ordering::Relaxed);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Unplaced {
+    line: VecDeque<Waiting>,
+    wakers: Vec<Waker>,
+    /// The last answer about the topic, if it was an error.
+    error: Option<Error>,
+    /// Nothing will come any more.
+    refused: Option<Error>,
+}
+
+/// One topic of one producer.
+#[derive(Debug)]
+pub(crate) struct TopicSlot {
+    pub(crate) name: Arc<str>,
+    pub(crate) shared: Arc<ProducerShared>,
+    pub(crate) settings: Arc<Settings>,
+    /// 0 until the topic is known and every record that waited for it is placed.
+    count: AtomicU32,
+    all_available: AtomicBool,
+    turn: AtomicU32,
+    sticky: Arc<Sticky>,
+    chunks: [OnceLock<Box<[OnceLock<Arc<Slot>>]>>; CHUNKS],
+    unplaced: Mutex<Unplaced>,
+}
+
+impl TopicSlot {
+    pub(crate) fn new(name: Arc<str>, shared: Arc<ProducerShared>, settings: Arc<Settings>, number: u64) -> Self {
+        let seed = shared.front.seed(u64::from(shared.ix.0) << 32 | number);
+        Self {
+            name,
+            shared,
+            settings,
+            count: AtomicU32::new(0),
+            all_available: AtomicBool::new(false),
+            turn: AtomicU32::new(seed as u32 & 0xffff),
+            sticky: Arc::new(Sticky::new(seed)),
+            chunks: [const { OnceLock::new() }; CHUNKS],
+            unplaced: Mutex::default(),
+        }
+    }
+
+    /// How many partitions there are; 0 while that is not known.
+    #[inline]
+    pub(crate) fn count(&self) -> u32 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// The slot of a partition.
+    #[inline]
+    pub(crate) fn slot(&self, partition: u32) -> Option<&Arc<Slot>> {
+        let (chunk, at) = place(partition);
+        self.chunks.get(chunk)?.get()?.get(at)?.get()
+    }
+
+    /// Every slot.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        (0..).map_while(|partition| self.slot(partition))
+    }
+
+    fn add_slot(&self, number: u32, ix: PartitionIx) -> Option<&Arc<Slot>> {
+        let (chunk, at) = place(number);
+        let chunk = self.chunks.get(chunk)?.get_or_init(|| (0..1usize << chunk).map(|_| OnceLock::new()).collect());
+        Some(chunk.get(at)?.get_or_init(|| {
+            let (shared, settings) = (self.shared.clone(), self.settings.clone());
+            Arc::new(Slot::new(shared, settings, self.name.clone(), number, ix, self.sticky.clone()))
+        }))
+    }
+
+    /// The partition of a record, and whether the sticky choice made it. Asks the application's partitioner, if there is
+    /// one: call it once per record, outside all locks.
+    #[inline]
+    pub(crate) fn choose(&self, parts: &Parts<'_>, count: u32) -> Result<Option<u32>, Error> {
+        if let Some(partition) = parts.partition {
+            return match u32::try_from(partition) {
+                Ok(p) if p < count => Ok(Some(p)),
+                _ => Err(self.out_of_range(partition, count)),
+            };
+        }
+        match (&self.settings.choice, parts.key) {
+            (Choice::Builtin, Some(key)) => Ok(Some(partition_for_key(key, count))),
+            (Choice::Builtin, None) => Ok(None),
+            (Choice::RoundRobin, _) => Ok(Some(self.in_turn(count))),
+            (Choice::Custom(partitioner), _) => self.ask(partitioner, parts, count),
+        }
+    }
+
+    fn in_turn(&self, count: u32) -> u32 {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        if self.all_available.load(Ordering::Relaxed) {
+            turn % count
+        } else {
+            locked(&self.sticky.chooser).in_turn(turn)
+        }
+    }
+
+    #[inline(never)]
+    fn ask(&self, choice: &crate::partitioning::Shared, parts: &Parts<'_>, count: u32) -> Result<Option<u32>, Error> {
+        let available = |p: u32| locked(&self.sticky.chooser).is_available(p);
+        match choice.place(&self.name, parts, count, &available)? {
+            Placement::At(p) => match u32::try_from(p) {
+                Ok(n) if n < count => Ok(Some(n)),
+                _ => Err(self.out_of_range(p, count)),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    /// The sticky choice.
+    #[inline]
+    pub(crate) fn sticky(&self) -> u32 {
+        self.sticky.current()
+    }
+
+    pub(crate) fn out_of_range(&self, partition: i32, count: u32) -> Error {
+        Error::new(
+            ErrorKind::Misuse,
+            format!("partition {partition} of {} does not exist: it has {count}, counted from 0", self.name),
+        )
+        .with_topic(self.name.clone())
+        .with_partition(partition)
+    }
+
+    /// Puts a record in line until the topic is known. `Ok(None)`: it is known by now, try again.
+    pub(crate) fn wait_for_topic(&self, parts: &Parts<'_>) -> Result<Option<Sent>, Refusal> {
+        let shared = &self.shared;
+        let now = shared.front.clock.now();
+        let record = Kept::new(parts, parts.timestamp.unwrap_or(now.wall.0));
+        if !shared.budget.line(record.held()) {
+            return Err(Refusal::Error(shared.line_full()));
+        }
+        let deadline = now.mono + self.settings.max_block.min(self.settings.delivery_timeout);
+        let (waiting, ticket) = Waiting::new(shared, &self.name, record, now.mono, deadline);
+        yield_point();
+        let refused = {
+            let mut unplaced = locked(&self.unplaced);
+            if self.count() > 0 {
+                drop(unplaced);
+                // Its ticket dies unseen and unfailed: the record was never admitted.
+                waiting.withdraw();
+                return Ok(None);
+            }
+            if let Some(error) = &unplaced.refused {
+                Some((waiting, error.clone()))
+            } else if shared.gate() != OPEN {
+                Some((waiting, shared.refusal()))
+            } else {
+                unplaced.line.push_back(waiting);
+                None
+            }
+        };
+        if let Some((waiting, error)) = refused {
+            waiting.withdraw();
+            return Err(Refusal::Closed(error));
+        }
+        shared.deadline_at(deadline);
+        shared.front.signal.notify();
+        Ok(Some(Sent::Waiting(ticket)))
+    }
+
+    /// The driver learned of the topic's partitions. Places what waited, in its order, then lets everybody through.
+    pub(crate) fn publish(&self, shape: &TopicShape, wakers: &mut Wakers) -> Vec<Arc<Slot>> {
+        let count = u32::try_from(shape.partitions.len()).unwrap_or(0);
+        let mut slots = Vec::new();
+        for (number, (ix, _)) in (0..).zip(&shape.partitions) {
+            slots.extend(self.add_slot(number, *ix).cloned());
+        }
+        {
+            let mut chooser = locked(&self.sticky.chooser);
+            let available = (0..).zip(&shape.partitions).filter(|(_, (_, up))| *up).map(|(number, _)| number);
+            chooser.set(count, available);
+            let current = self.sticky.current();
+            let first = self.count() == 0;
+            if first || current >= count || !(chooser.is_available(current)) {
+                let next = chooser.roll();
+                self.sticky.current.store(next, Ordering::Relaxed);
+            }
+        }
+        self.all_available.store(shape.partitions.iter().all(|(_, up)| *up), Ordering::Relaxed);
+        if self.count() > 0 && count > 0 {
+            self.count.store(count, Ordering::Release);
+            return slots;
+        }
+        while count > 0 {
+            let waiting = {
+                let mut unplaced = locked(&self.unplaced);
+                unplaced.error = None;
+                match unplaced.line.pop_front() {
+                    Some(waiting) => waiting,
+                    None => {
+                        self.count.store(count, Ordering::Release);
+                        wakers.append(&mut unplaced.wakers);
+                        break;
+                    }
+                }
+            };
+            yield_point();
+            self.place(waiting, count, wakers);
+        }
+        slots
+    }
+
+    fn place(&self, mut waiting: Waiting, count: u32, wakers: &mut Wakers) {
+        match waiting.record.with(|parts| self.choose(parts, count)) {
+            Ok(chosen) => {
+                waiting.sticky = chosen.is_none();
+                let partition = chosen.unwrap_or_else(|| self.sticky());
+                waiting.record.set_partition(i32::try_from(partition).unwrap_or(i32::MAX));
+                if let Some(slot) = self.slot(partition) {
+                    slot.enqueue(waiting);
+                }
+            }
+            Err(error) => waiting.fail(error, wakers),
+        }
+    }
+
+    /// The topic cannot be had: ends the wait of its records only (contracts B21).
+    pub(crate) fn fail_waiting(&self, error: &Error, wakers: &mut Wakers) {
+        let failed = {
+            let mut unplaced = locked(&self.unplaced);
+            unplaced.error = Some(error.clone());
+            wakers.append(&mut unplaced.wakers);
+            std::mem::take(&mut unplaced.line)
+        };
+        for waiting in failed {
+            waiting.fail(error.clone(), wakers);
+        }
+    }
+
+    /// Nothing will come any more.
+    pub(crate) fn refuse(&self, error: Error) {
+        let mut wakers = Wakers::new();
+        locked(&self.unplaced).refused.get_or_insert(error.clone());
+        self.fail_waiting(&error, &mut wakers);
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
+    /// Fails what waited too long; tells of the next deadline.
+    pub(crate) fn expire(&self, now: klamm_core::Time, wakers: &mut Wakers) {
+        let mut late = Vec::new();
+        {
+            let mut unplaced = locked(&self.unplaced);
+            while unplaced.line.front().is_some_and(|waiting| waiting.deadline <= now) {
+                late.extend(unplaced.line.pop_front());
+            }
+            if let Some(next) = unplaced.line.front() {
+                self.shared.deadline_at(next.deadline);
+            }
+        }
+        for waiting in late {
+            let why = format!("no broker told of topic {:?}; does it exist?", self.name);
+            let error = waiting.timed_out(&self.name, self.settings.max_block, why);
+            waiting.fail(error, wakers);
+        }
+    }
+
+    /// The tickets of records that wait for the topic; a flush waits for them.
+    pub(crate) fn fence(&self, into: &mut Vec<Arc<Ticket>>) {
+        let mut unplaced = locked(&self.unplaced);
+        for waiting in &mut unplaced.line {
+            waiting.urgent = true;
+            into.extend(waiting.ticket().cloned());
+        }
+    }
+
+    /// How many records wait for the topic.
+    pub(crate) fn waiting(&self) -> usize {
+        locked(&self.unplaced).line.len()
+    }
+
+    /// Whether the topic is known, or why it cannot be had; else the waker is kept.
+    pub(crate) fn poll_ready(&self, waker: Option<&Waker>) -> Option<Result<(), Error>> {
+        if self.count() > 0 {
+            return Some(Ok(()));
+        }
+        let mut unplaced = locked(&self.unplaced);
+        if self.count() > 0 {
+            return Some(Ok(()));
+        }
+        if let Some(error) = unplaced.refused.as_ref().or(unplaced.error.as_ref()) {
+            return Some(Err(error.clone()));
+        }
+        if let Some(waker) = waker.filter(|waker| !unplaced.wakers.iter().any(|kept| kept.will_wake(waker))) {
+            unplaced.wakers.push(waker.clone());
+        }
+        None
+    }
+}
+
+#[inline]
+fn place(partition: u32) -> (usize, usize) {
+    let n = partition as usize + 1;
+    let chunk = n.ilog2() as usize;
+    (chunk, n - (1 << chunk))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_partition_has_a_place_of_its_own_that_never_moves() {
+        let mut expected = (0..4).flat_map(|chunk| (0..1usize << chunk).map(move |at| (chunk, at)));
+        for partition in 0..15 {
+            assert_eq!(Some(place(partition)), expected.next());
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! The producer.
+
+use crate::delivery::{Delivery, TrySendError, TrySendReason};
+use crate::front::ack::BatchAck;
+use crate::front::append::{Refusal, Sent};
+use crate::front::inbox::Input;
+use crate::front::line::{Parts, Ticket};
+use crate::front::op::{OpSlot, op_slot};
+use crate::front::producer::{CLOSED, ProducerFront};
+use crate::front::topics::TopicSlot;
+use crate::kafka::Handle;
+use crate::metadata::{PartitionInfo, partitions};
+use crate::op::{Op, Watch, Work, ask, until};
+use crate::record::{Record, Target, To};
+use crate::{Error, ErrorKind, Result};
+use klamm_core::client::{Command, Reply};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Writes records. Shared by all threads and tasks; a clone is the same producer.
+///
+/// Dropped without [`close`](Self::close), buffered records still go out in the background.
+#[derive(Clone)]
+#[doc(alias = "KafkaProducer")]
+pub struct Producer {
+    handle: Arc<ProducerHandle>,
+}
+
+/// Lives as long as any clone of the producer.
+pub(crate) struct ProducerHandle {
+    pub(crate) front: Arc<ProducerFront>,
+    /// Keeps the client running.
+    pub(crate) kafka: Arc<Handle>,
+}
+
+impl Drop for ProducerHandle {
+    fn drop(&mut self) {
+        let shared = &self.front.shared;
+        shared.close_gate(CLOSED);
+        // A refusal means that the driver is gone: then everything is resolved already.
+        let _ = shared.front.push(Input::CloseProducer(self.front.clone(), None, None));
+    }
+}
+
+thread_local! {
+    /// The topic that this thread wrote to last, so that a loop over one topic looks it up once.
+    static LAST: RefCell<Option<Arc<TopicSlot>>> = const { RefCell::new(None) };
+}
+
+impl Producer {
+    pub(crate) fn new(front: Arc<ProducerFront>, kafka: Arc<Handle>) -> Self {
+        Self { handle: Arc::new(ProducerHandle { front, kafka }) }
+    }
+
+    /// Sends a record: it is copied into its batch at the call, which fixes the order. Never waits, so it may be called
+    /// from anywhere, synchronous code and `Drop` included; what goes wrong is told by the [`Delivery`].
+    ///
+    /// Without room in `buffer.memory`, or while the topic is unknown, the record waits in a line of the client, for at
+    /// most `max.block.ms`; the line is bounded by one more `buffer.memory`, beyond which the `Delivery` has failed with
+    /// `BufferFull` already: await [`queued`](Delivery::queued) for back-pressure.
+    pub fn send(&self, record: Record<'_>) -> Delivery {
+        let parts = record.parts();
+        self.with_topic(&record.target, |topic| deliver(topic, topic.send(&parts, true)))
+    }
+
+    /// As [`send`](Self::send), if the record can be buffered now.
+    ///
+    /// # Errors
+    /// The record comes back, with the reason; also while others wait for memory.
+    pub fn try_send<'r>(&self, record: Record<'r>) -> Result<Delivery, TrySendError<'r>> {
+        let parts = record.parts();
+        let sent = self.with_topic(&record.target, |topic| topic.send(&parts, false));
+        let reason = match sent {
+            Ok(Sent::Placed(placed)) => return Ok(placed.into()),
+            Ok(Sent::Waiting(ticket)) => return Ok(ticket.into()),
+            Err(Refusal::Full) => TrySendReason::Full,
+            Err(Refusal::NotReady) => TrySendReason::NotReady,
+            Err(Refusal::Closed(error)) => TrySendReason::Closed(error),
+            Err(Refusal::Error(error)) => TrySendReason::Invalid(error),
+        };
+        Err(TrySendError { reason, record })
+    }
+
+    /// Looks a topic up once: [`Record::to`]`(&topic)` then skips that. The client begins to fetch its metadata.
+    pub fn topic(&self, name: &str) -> Topic {
+        Topic { slot: self.handle.front.topic(name) }
+    }
+
+    /// Done when everything that was sent before this call is acknowledged or failed; nothing of it lingers.
+    ///
+    /// # Errors
+    /// `Undelivered` if records failed whose `Delivery` nobody looked at, with their number and the first cause.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends the waiting; the records go out at once all the same.
+    #[must_use = "await it, or `.wait()`"]
+    pub fn flush(&self) -> Op<()> {
+        let front = &self.handle.front;
+        until(&front.shared.front, "the flush", Fence::new(front))
+    }
+
+    /// The partitions of a topic, fresh from a broker.
+    #[doc(alias = "partitionsFor")]
+    #[must_use = "await it, or `.wait()`"]
+    pub fn partitions_for(&self, topic: &str) -> Op<Vec<PartitionInfo>> {
+        let name: Arc<str> = topic.into();
+        let limit = self.handle.kafka.config.default_api_timeout;
+        ask(self.front(), Some(limit), Command::DescribePartitions(name.clone()), move |reply| match reply {
+            Reply::View(view) => partitions(&view, &name),
+            other => Err(unexpected(&other)),
+        })
+    }
+
+    /// What is in the buffer now.
+    pub fn buffered(&self) -> Buffered {
+        let mut all = Buffered::default();
+        for topic in self.handle.front.all() {
+            all.waiting += topic.waiting() as u64;
+            for slot in topic.slots() {
+                let (records, bytes, line) = slot.held();
+                all.records += records;
+                all.bytes += bytes;
+                all.waiting += line;
+            }
+        }
+        all.memory = self.handle.front.shared.budget.used().0;
+        all
+    }
+
+    /// Refuses new records, sends what is buffered, and ends. [`within`](Op::within) limits that: what is not
+    /// acknowledged by then fails with `Closed`. Clones of the producer are closed too.
+    ///
+    /// # Errors
+    /// `Undelivered` if records failed whose `Delivery` nobody looked at.
+    #[must_use = "await it, or `.wait()`"]
+    pub fn close(&self) -> Op<()> {
+        let front = &self.handle.front;
+        // The gate first: whoever calls `send` after this call is refused (contracts A8).
+        front.shared.close_gate(CLOSED);
+        let (setter, slot) = op_slot();
+        let _ = front.shared.front.push(Input::CloseProducer(front.clone(), Some(setter), None));
+        Op::new(self.front().clone(), Closing { slot, front: front.clone() })
+    }
+
+    pub(crate) fn front(&self) -> &Arc<crate::front::Front> {
+        &self.handle.front.shared.front
+    }
+
+    #[inline]
+    pub(crate) fn with_topic<R>(&self, target: &Target<'_>, f: impl FnOnce(&Arc<TopicSlot>) -> R) -> R {
+        let front = &self.handle.front;
+        match target.0 {
+            To::Topic(topic) if Arc::ptr_eq(&topic.slot.shared, &front.shared) => f(&topic.slot),
+            To::Topic(topic) => f(&front.topic(&topic.slot.name)),
+            To::Name(name) => self.by_name(name, f),
+        }
+    }
+
+    fn by_name<R>(&self, name: &str, f: impl FnOnce(&Arc<TopicSlot>) -> R) -> R {
+        let front = &self.handle.front;
+        // Borrowed while `f` runs, which may call a partitioner of the application that sends: that one looks it up anew.
+        LAST.with(|last| match last.try_borrow_mut() {
+            Ok(mut last) => match &mut *last {
+                Some(topic) if *topic.name == *name && Arc::ptr_eq(&topic.shared, &front.shared) => f(topic),
+                other => f(other.insert(front.topic(name))),
+            },
+            Err(_) => f(&front.topic(name)),
+        })
+    }
+
+    /// Sends a record whose parts were made elsewhere.
+    pub(crate) fn send_parts(&self, topic: &TopicSlot, parts: &Parts<'_>) -> Delivery {
+        deliver(topic, topic.send(parts, true))
+    }
+
+    pub(crate) fn topic_slot(&self, name: &str) -> Arc<TopicSlot> {
+        self.handle.front.topic(name)
+    }
+
+    pub(crate) fn shared_front(&self) -> &Arc<ProducerFront> {
+        &self.handle.front
+    }
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("buffered", &self.buffered()).finish()
+    }
+}
+
+#[inline]
+pub(crate) fn deliver(topic: &TopicSlot, sent: Result<Sent, Refusal>) -> Delivery {
+    match sent {
+        Ok(Sent::Placed(placed)) => placed.into(),
+        Ok(Sent::Waiting(ticket)) => ticket.into(),
+        Err(refusal) => failed(topic, refusal),
+    }
+}
+
+#[cold]
+fn failed(topic: &TopicSlot, refusal: Refusal) -> Delivery {
+    let error = match refusal {
+        Refusal::Closed(error) | Refusal::Error(error) => error,
+        Refusal::Full | Refusal::NotReady => topic.shared.line_full(),
+    };
+    Ticket::failed(topic.shared.clone(), topic.name.clone(), error).into()
+}
+
+pub(crate) fn unexpected(reply: &Reply) -> Error {
+    Error::new(ErrorKind::Misuse, format!("the client answered with {reply:?}, which was not asked for"))
+}
+
+/// A topic that was looked up once.
+#[derive(Clone)]
+pub struct Topic {
+    pub(crate) slot: Arc<TopicSlot>,
+}
+
+impl Topic {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.slot.name
+    }
+
+    /// How many partitions it has, once that is known.
+    pub fn partition_count(&self) -> Option<i32> {
+        i32::try_from(self.slot.count()).ok().filter(|count| *count > 0)
+    }
+
+    /// Done when its partitions are known: the first `send` then waits for nothing.
+    ///
+    /// # Errors
+    /// Why the topic cannot be had.
+    #[must_use = "await it, or `.wait()`"]
+    pub fn ready(&self) -> Op<()> {
+        until(&self.slot.shared.front, "fetching the topic's metadata", Ready(self.slot.clone()))
+            .within(self.slot.settings.max_block)
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topic").field("name", &self.name()).field("partition_count", &self.partition_count()).finish()
+    }
+}
+
+struct Ready(Arc<TopicSlot>);
+
+impl Watch<()> for Ready {
+    fn check(&mut self, waker: &Waker) -> Option<Result<()>> {
+        self.0.poll_ready(Some(waker))
+    }
+    fn is_ready(&self) -> bool {
+        self.0.poll_ready(None).is_some()
+    }
+}
+
+/// Everything that was admitted before a flush.
+struct Fence {
+    front: Arc<ProducerFront>,
+    tickets: VecDeque<Arc<Ticket>>,
+    batches: VecDeque<Arc<BatchAck>>,
+}
+
+impl Fence {
+    fn new(front: &Arc<ProducerFront>) -> Self {
+        let (mut tickets, mut batches) = (Vec::new(), Vec::new());
+        for topic in front.all() {
+            topic.fence(&mut tickets);
+            for slot in topic.slots() {
+                slot.fence(&mut batches, &mut tickets);
+            }
+        }
+        for batch in &batches {
+            batch.watch();
+        }
+        Self { front: front.clone(), tickets: tickets.into(), batches: batches.into() }
+    }
+}
+
+impl Watch<()> for Fence {
+    fn check(&mut self, waker: &Waker) -> Option<Result<()>> {
+        while let Some(ticket) = self.tickets.front() {
+            let placed = ticket.watch(waker)?;
+            self.tickets.pop_front();
+            if let Some(placed) = placed {
+                placed.ack.watch();
+                self.batches.push_back(placed.ack);
+            }
+        }
+        while let Some(batch) = self.batches.front() {
+            if !batch.settled(waker) {
+                return None;
+            }
+            if let Some(batch) = self.batches.pop_front() {
+                batch.unwatch();
+            }
+        }
+        Some(self.front.shared.unseen.take())
+    }
+
+    fn is_ready(&self) -> bool {
+        self.tickets.iter().all(|ticket| ticket.outcome_known()) && self.batches.iter().all(|batch| batch.is_settled())
+    }
+}
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        for batch in self.batches.drain(..) {
+            batch.unwatch();
+        }
+    }
+}
+
+/// Waits until a producer has ended.
+struct Closing {
+    slot: Arc<OpSlot>,
+    front: Arc<ProducerFront>,
+}
+
+impl Work<()> for Closing {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.slot.poll(cx).map(|reply| reply.and_then(|_| self.front.shared.unseen.take()))
+    }
+    fn is_ready(&self) -> bool {
+        self.slot.is_ready()
+    }
+    fn limit(&mut self, limit: Duration) {
+        let front = &self.front.shared.front;
+        let at = front.clock.now().mono + limit;
+        let _ = front.push(Input::CloseProducer(self.front.clone(), None, Some(at)));
+    }
+}
+
+/// What a producer holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Buffered {
+    records: u64,
+    bytes: u64,
+    waiting: u64,
+    memory: usize,
+}
+
+impl Buffered {
+    /// Records in batches that were not sent yet.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+    /// Their bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+    /// Records in line: for memory, or for their topic.
+    pub fn waiting(&self) -> u64 {
+        self.waiting
+    }
+    /// How much of `buffer.memory` is in use, batches on their way included, in bytes.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+}
