@@ -20,7 +20,17 @@ import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 public class Consume {
-    public static void main(String[] args) throws Exception {
+    public static void main(String[] args) {
+        try {
+            run(args);
+        } catch (Throwable failure) {
+            // Not left to the launcher: it loses some exceptions while it shortens their stack.
+            failure.printStackTrace();
+            System.exit(1);
+        }
+    }
+
+    static void run(String[] args) throws Exception {
         String topic = args[1];
         long count = Long.parseLong(args[2]);
         long deadline = System.nanoTime() + Long.parseLong(args[3]) * 1_000_000_000L;

@@ -128,7 +128,7 @@ fn perform(behaviour: Behaviour, check: impl Fn(&Target) -> Result<()> + Send + 
         move || check(&target)
     });
     if behaviour.alone {
-        let healed = target.real().and_then(|cluster| cluster.heal());
+        let healed = target.heal();
         return outcome.and(healed);
     }
     outcome

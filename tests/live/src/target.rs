@@ -1,66 +1,161 @@
 //! What a behaviour runs on: a cluster that all behaviours of one version share.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::cluster::Cluster;
 use crate::need::Missing;
 use crate::peers::{Java, Kcat};
 use crate::probe::{self, Probe};
-use crate::version::Version;
+use crate::version::{Mode, Version};
 
 /// A cluster as a behaviour sees it.
-#[derive(Clone, Debug)]
-pub struct Target {
-    kind: Kind,
-    cluster: Arc<Cluster>,
+#[derive(Clone)]
+pub struct Target(Behind);
+
+#[derive(Clone)]
+enum Behind {
+    Memory(klamm_cluster::Cluster),
+    Real(Arc<Cluster>),
 }
 
 /// What sort of cluster it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
+    /// Three brokers of the in-memory cluster, on loopback like the others.
+    Memory,
     /// Apache Kafka of this version.
     Real(Version),
 }
 
+/// How many brokers the in-memory cluster has.
+const MEMORY_NODES: usize = 3;
+
 impl Kind {
     /// All of them.
     pub fn all() -> Vec<Self> {
-        Version::ALL.into_iter().map(Self::Real).collect()
+        [Self::Memory].into_iter().chain(Version::ALL.map(Self::Real)).collect()
     }
 
     /// As a part of a test's name.
     pub fn name(self) -> String {
         match self {
+            Self::Memory => "in_memory".to_owned(),
             Self::Real(version) => version.name(),
+        }
+    }
+
+    /// Whether it is Apache Kafka.
+    pub fn is_real(self) -> bool {
+        matches!(self, Self::Real(_))
+    }
+
+    /// How many brokers it has; their ids are 1, 2, ...
+    pub fn nodes(self) -> usize {
+        match self {
+            Self::Memory => MEMORY_NODES,
+            Self::Real(version) => version.nodes(),
         }
     }
 
     /// Whether the cluster has three brokers: then one may be killed.
     pub fn survives_a_crash(self) -> bool {
-        match self {
-            Self::Real(version) => version.nodes() >= 3,
-        }
+        self.nodes() >= 3
+    }
+
+    /// Whether it has APIs that came after Kafka 2.1, and the ACLs that the harness gives to KRaft clusters only.
+    pub fn is_modern(self) -> bool {
+        !matches!(self, Self::Real(version) if version.mode() == Mode::ZooKeeper)
     }
 }
 
 impl Target {
+    /// Starts one.
+    fn start(kind: Kind) -> Result<Self> {
+        match kind {
+            Kind::Memory => {
+                let cluster = klamm_cluster::Cluster::builder()
+                    .brokers(MEMORY_NODES as i32)
+                    .default_partitions(3)
+                    .settings(|s| {
+                        s.min_insync_replicas = 2;
+                        s.offsets_partitions = 3;
+                        s.group_initial_delay = Duration::ZERO;
+                    });
+                Ok(Self(Behind::Memory(cluster.start().context("cannot start the in-memory cluster")?)))
+            }
+            Kind::Real(version) => {
+                let begin = Instant::now();
+                let cluster = Cluster::start(version).with_context(|| format!("cannot start {version}"))?;
+                eprintln!("{version} is up at {} after {:.1?}", cluster.bootstrap(), begin.elapsed());
+                Ok(Self(Behind::Real(Arc::new(cluster))))
+            }
+        }
+    }
+
     /// What it is.
     pub fn kind(&self) -> Kind {
-        self.kind
+        match &self.0 {
+            Behind::Memory(_) => Kind::Memory,
+            Behind::Real(cluster) => Kind::Real(cluster.version()),
+        }
     }
 
     /// Where it listens: `host:port`, separated by commas.
     pub fn bootstrap(&self) -> String {
-        self.cluster.bootstrap()
+        match &self.0 {
+            Behind::Memory(cluster) => cluster.bootstrap(),
+            Behind::Real(cluster) => cluster.bootstrap(),
+        }
     }
 
-    /// The nodes' ports on loopback.
+    /// The nodes' ports on loopback, in the order of their ids.
     pub fn ports(&self) -> Vec<u16> {
-        self.cluster.client_ports()
+        self.bootstrap().split(',').filter_map(|address| address.rsplit(':').next()?.parse().ok()).collect()
+    }
+
+    /// The numbers of the nodes, from 1: the same as the broker ids.
+    pub fn node_ids(&self) -> RangeInclusive<usize> {
+        1..=self.kind().nodes()
+    }
+
+    /// The node is gone at once, without a word to anyone.
+    pub fn kill(&self, node: usize) -> Result<()> {
+        match &self.0 {
+            Behind::Memory(cluster) => cluster.kill_broker(i32::try_from(node)?),
+            Behind::Real(cluster) => cluster.kill(node)?,
+        }
+        Ok(())
+    }
+
+    /// Starts what was killed, and waits until all nodes are up and every replica is in sync.
+    pub fn heal(&self) -> Result<()> {
+        match &self.0 {
+            Behind::Memory(cluster) => {
+                for node in self.node_ids() {
+                    cluster.start_broker(i32::try_from(node)?);
+                }
+                probe::wait_until_whole(&self.ports(), Duration::from_secs(20))
+            }
+            Behind::Real(cluster) => cluster.heal(),
+        }
+    }
+
+    /// The processes behind it, where it is Apache Kafka.
+    pub fn real(&self) -> Result<&Cluster> {
+        match &self.0 {
+            Behind::Memory(_) => bail!("the in-memory cluster has no processes"),
+            Behind::Real(cluster) => Ok(cluster),
+        }
+    }
+
+    /// A raw connection to a node.
+    pub fn probe(&self, node: usize) -> Result<Probe> {
+        Probe::connect(*self.ports().get(node - 1).context("no such node")?)
     }
 
     /// A raw connection to the leader of a partition.
@@ -78,22 +173,19 @@ impl Target {
         Ok(if counts.windows(2).all(|pair| pair[0] == pair[1]) { counts[0] } else { 0 })
     }
 
-    /// The processes behind it.
-    pub fn real(&self) -> Result<&Cluster> {
-        Ok(&self.cluster)
-    }
-
     /// A topic name that no other behaviour uses.
     pub fn topic(&self, stem: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         format!("{stem}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The official client of the cluster's own version.
+    /// The official client: of the brokers' own version, of the newest for the in-memory cluster.
     pub fn java(&self) -> Result<Java> {
-        match self.kind {
-            Kind::Real(version) => Java::new(version, self.bootstrap()),
-        }
+        let version = match self.kind() {
+            Kind::Memory => Version::V4_4_0,
+            Kind::Real(version) => version,
+        };
+        Java::new(version, self.bootstrap())
     }
 
     /// kcat, if it is installed.
@@ -104,14 +196,12 @@ impl Target {
 
 /// Starts a cluster when the first behaviour needs it, lends it to many at once or to one alone, and stops it when the
 /// last behaviour that could need it is gone.
-#[derive(Debug)]
 pub(crate) struct Stage {
     kind: Kind,
     state: Mutex<State>,
     gate: RwLock<()>,
 }
 
-#[derive(Debug)]
 enum State {
     NotStarted,
     Up(Target),
@@ -144,7 +234,7 @@ impl Stage {
     pub(crate) fn target(&self) -> Result<Target> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::NotStarted = *state {
-            *state = match start(self.kind) {
+            *state = match Target::start(self.kind) {
                 Ok(target) => State::Up(target),
                 Err(error) => match error.downcast::<Missing>() {
                     Ok(missing) => State::Missing(missing),
@@ -157,17 +247,6 @@ impl Stage {
             State::Missing(missing) => Err(missing.clone().into()),
             State::Failed(why) => Err(anyhow!("{why}")),
             State::NotStarted => Err(anyhow!("the cluster was not started")),
-        }
-    }
-}
-
-fn start(kind: Kind) -> Result<Target> {
-    match kind {
-        Kind::Real(version) => {
-            let begin = Instant::now();
-            let cluster = Cluster::start(version).with_context(|| format!("cannot start {version}"))?;
-            eprintln!("{version} is up at {} after {:.1?}", cluster.bootstrap(), begin.elapsed());
-            Ok(Target { kind, cluster: Arc::new(cluster) })
         }
     }
 }

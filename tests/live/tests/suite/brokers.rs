@@ -16,29 +16,32 @@ const CODECS: [(&str, i16); 5] = [("none", 0), ("gzip", 1), ("snappy", 2), ("lz4
 pub(crate) const BEHAVIOURS: &[Behaviour] = &[
     Behaviour::of_harness("every_node_answers_and_knows_the_others", every_node_answers),
     Behaviour::of_harness("java_reads_what_java_wrote_with_every_codec", java_reads_what_java_wrote),
-    Behaviour::of_harness("two_java_members_share_a_topic", two_java_members_share_a_topic),
+    Behaviour::of_harness("two_java_members_share_a_topic", two_java_members_share_a_topic).on(Kind::is_real),
     Behaviour::of_harness("kcat_reads_what_java_wrote", kcat_reads_what_java_wrote),
     Behaviour::of_harness("a_killed_node_comes_back", a_killed_node_comes_back).alone(),
-    Behaviour::of_harness("a_paused_node_is_silent_until_it_goes_on", a_paused_node_is_silent).alone(),
+    Behaviour::of_harness("a_killed_process_is_gone_until_restarted", a_killed_process_is_gone)
+        .on(Kind::is_real)
+        .alone(),
+    Behaviour::of_harness("a_paused_node_is_silent_until_it_goes_on", a_paused_node_is_silent)
+        .on(Kind::is_real)
+        .alone(),
     Behaviour::of_harness("nothing_is_left_of_a_killed_run", nothing_is_left_of_a_killed_run)
         .on(|kind| kind == Kind::Real(Version::V2_1_1)),
 ];
 
 fn every_node_answers(target: &Target) -> Result<()> {
-    let cluster = target.real()?;
-    let Kind::Real(version) = target.kind();
-    for node in cluster.node_ids() {
-        let mut probe = cluster.probe(node)?;
+    for node in target.node_ids() {
+        let mut probe = target.probe(node)?;
         let fetch = probe.api_versions()?.into_iter().find(|(api, ..)| *api == 1).context("no Fetch")?;
-        let expected = match version {
-            Version::V4_4_0 => (1, 4, 18),
-            Version::V3_9_2 => (1, 0, 17),
-            Version::V2_1_1 => (1, 0, 10),
+        let expected = match target.kind() {
+            Kind::Memory | Kind::Real(Version::V4_4_0) => (1, 4, 18),
+            Kind::Real(Version::V3_9_2) => (1, 0, 17),
+            Kind::Real(Version::V2_1_1) => (1, 0, 10),
         };
-        ensure!(fetch == expected, "Fetch is {fetch:?}: not {version}");
+        ensure!(fetch == expected, "Fetch is {fetch:?}: not {}", target.kind().name());
         let mut ids: Vec<i32> = probe.metadata(Some(&[]))?.brokers.into_iter().map(|(id, _)| id).collect();
         ids.sort_unstable();
-        ensure!(ids == (1..=version.nodes() as i32).collect::<Vec<_>>(), "node {node} knows {ids:?}");
+        ensure!(ids == (1..=target.kind().nodes() as i32).collect::<Vec<_>>(), "node {node} knows {ids:?}");
     }
     Ok(())
 }
@@ -102,22 +105,17 @@ fn kcat_reads_what_java_wrote(target: &Target) -> Result<()> {
 }
 
 fn a_killed_node_comes_back(target: &Target) -> Result<()> {
-    let cluster = target.real()?;
     let java = target.java()?;
     let topic = target.topic("killed");
     let record = |text: &str| Record::to(&topic).partition(0).value(text);
     java.produce(&[record("before")], &[])?;
-    let node = *cluster.node_ids().end();
-    let pid = cluster.pid(node).context("the node has no pid")?;
-    cluster.kill(node)?;
-    ensure!(!is_running(pid), "the node still runs");
-    ensure!(cluster.probe(node).is_err(), "something still listens where the node was");
+    let node = *target.node_ids().end();
+    target.kill(node)?;
+    ensure!(target.probe(node).is_err(), "something still listens where the node was");
     if target.kind().survives_a_crash() {
         java.produce(&[record("while one is gone")], &[])?;
     }
-    cluster.restart(node)?;
-    cluster.heal()?;
-    ensure!(cluster.pid(node) != Some(pid), "the node has its old pid");
+    target.heal()?;
     java.produce(&[record("after")], &[])?;
     let read = java.consume(&topic, 2, &[])?;
     let values: Vec<String> =
@@ -125,6 +123,17 @@ fn a_killed_node_comes_back(target: &Target) -> Result<()> {
     let expected: &[&str] =
         if target.kind().survives_a_crash() { &["before", "while one is gone", "after"] } else { &["before", "after"] };
     ensure!(values == expected, "read {values:?}");
+    Ok(())
+}
+
+fn a_killed_process_is_gone(target: &Target) -> Result<()> {
+    let cluster = target.real()?;
+    let node = *cluster.node_ids().end();
+    let pid = cluster.pid(node).context("the node has no pid")?;
+    cluster.kill(node)?;
+    ensure!(!is_running(pid), "the node still runs");
+    cluster.restart(node)?;
+    ensure!(cluster.pid(node).is_some_and(|new| new != pid), "the node has its old pid");
     Ok(())
 }
 
