@@ -119,8 +119,9 @@ impl State {
         let mut w = Writer::new();
         let encoded = encode_response(&mut w, &response, key, version, correlation);
         let mut bytes = w.into_vec();
+        // A model that cannot say what it means is a defect of ours; a broker would close.
+        debug_assert!(encoded.is_ok(), "{key:?} version {version}: {encoded:?}");
         if encoded.is_err() {
-            // A model that cannot say what it means is a defect of ours; a broker would close.
             return self.output.push_back(Output::Close { peer });
         }
         if cut {

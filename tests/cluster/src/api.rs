@@ -28,10 +28,28 @@ apis! {
     Fetch FETCH
     ListOffsets LIST_OFFSETS
     Metadata METADATA
+    OffsetCommit OFFSET_COMMIT
+    OffsetFetch OFFSET_FETCH
+    FindCoordinator FIND_COORDINATOR
+    JoinGroup JOIN_GROUP
+    Heartbeat HEARTBEAT
+    LeaveGroup LEAVE_GROUP
+    SyncGroup SYNC_GROUP
+    DescribeGroups DESCRIBE_GROUPS
+    ListGroups LIST_GROUPS
     ApiVersions API_VERSIONS
+    CreateTopics CREATE_TOPICS
+    DeleteTopics DELETE_TOPICS
     DeleteRecords DELETE_RECORDS
     InitProducerId INIT_PRODUCER_ID
     OffsetForLeaderEpoch OFFSET_FOR_LEADER_EPOCH
+    DescribeAcls DESCRIBE_ACLS
+    CreateAcls CREATE_ACLS
+    DeleteAcls DELETE_ACLS
+    DescribeConfigs DESCRIBE_CONFIGS
+    CreatePartitions CREATE_PARTITIONS
+    DeleteGroups DELETE_GROUPS
+    IncrementalAlterConfigs INCREMENTAL_ALTER_CONFIGS
     DescribeCluster DESCRIBE_CLUSTER
     DescribeTopicPartitions DESCRIBE_TOPIC_PARTITIONS
 }

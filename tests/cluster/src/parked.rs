@@ -47,7 +47,9 @@ impl State {
         let later = self.later.keys().next().map(|(at, _)| *at);
         let sessions = self.nodes.values().filter_map(|node| node.expires).min();
         let copies = self.topics.iter().flat_map(|(_, t)| &t.partitions).filter_map(|p| p.copy_at).min();
-        [later, sessions, copies, self.parked.next_deadline(), self.groups.next_deadline()].into_iter().flatten().min()
+        let groups = self.groups.next_deadline();
+        let all = [later, sessions, copies, self.expiry_check, self.parked.next_deadline(), groups];
+        all.into_iter().flatten().min()
     }
 
     /// Does what is due at `self.mono`.
@@ -72,8 +74,23 @@ impl State {
             self.fence(broker);
         }
         self.elapse_groups();
+        if self.expiry_check.is_some_and(|at| at <= now) {
+            self.expire_producers();
+        }
         if self.parked.next_deadline().is_some_and(|at| at <= now) {
             self.parked.stale = true;
         }
+    }
+
+    /// 4.14: by the timestamps of their records, which clients choose.
+    fn expire_producers(&mut self) {
+        let age = i64::try_from(self.settings.producer_expiration.as_millis()).unwrap_or(i64::MAX);
+        let before = self.wall.saturating_sub(age);
+        for (_, topic) in self.topics.iter_mut() {
+            for copy in topic.partitions.iter_mut().flat_map(|p| p.copies.values_mut()) {
+                copy.producers.expire(before);
+            }
+        }
+        self.expiry_check = Some(self.mono + self.settings.producer_expiration_check);
     }
 }

@@ -44,6 +44,10 @@ pub struct Settings {
     pub fetch_max_bytes: i32,
     /// `connections.max.idle.ms`. Default 10 min.
     pub max_idle: Duration,
+    /// `producer.id.expiration.ms`: how long an idle producer is remembered, by its records' timestamps. Default 24 h.
+    pub producer_expiration: Duration,
+    /// `producer.id.expiration.check.interval.ms`. Default 10 min.
+    pub producer_expiration_check: Duration,
     /// Whether there are ACLs to ask about and change; they are stored, never enforced. Default true.
     pub acls: bool,
     /// Cluster-wide defaults of topic keys, by the broker's name of the key (`log.retention.ms` ...).
@@ -77,6 +81,8 @@ impl Default for Settings {
             max_request_bytes: 100 << 20,
             fetch_max_bytes: 55 << 20,
             max_idle: Duration::from_secs(600),
+            producer_expiration: Duration::from_secs(24 * 3600),
+            producer_expiration_check: Duration::from_secs(600),
             acls: true,
             broker_configs: BTreeMap::new(),
             sink: false,

@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub(crate) output: VecDeque<Output>,
     pub(crate) tickets: u64,
     pub(crate) producer_ids: i64,
+    /// When idle producers are looked for next; there is no need before the first producer id.
+    pub(crate) expiry_check: Option<Time>,
     /// The wall clock's reading at the current input, in ms.
     pub(crate) wall: i64,
     /// The monotonic clock's reading at the current input.
@@ -88,6 +90,7 @@ impl State {
             output: VecDeque::new(),
             tickets: 0,
             producer_ids: 0,
+            expiry_check: None,
             wall: 0,
             mono: Time::ZERO,
         }

@@ -87,8 +87,12 @@ macro_rules! route {
 }
 
 route! {
-    ApiVersionsRequest DeleteRecordsRequest DescribeClusterRequest DescribeTopicPartitionsRequest FetchRequest
-    InitProducerIdRequest ListOffsetsRequest MetadataRequest OffsetForLeaderEpochRequest ProduceRequest
+    ApiVersionsRequest CreateAclsRequest CreatePartitionsRequest CreateTopicsRequest DeleteAclsRequest
+    DeleteGroupsRequest DeleteRecordsRequest DeleteTopicsRequest DescribeAclsRequest DescribeClusterRequest
+    DescribeConfigsRequest DescribeGroupsRequest DescribeTopicPartitionsRequest FetchRequest FindCoordinatorRequest
+    HeartbeatRequest IncrementalAlterConfigsRequest InitProducerIdRequest JoinGroupRequest LeaveGroupRequest
+    ListGroupsRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
+    OffsetForLeaderEpochRequest ProduceRequest SyncGroupRequest
 }
 
 impl State {

@@ -44,12 +44,6 @@ impl<'a> Raw<'a> {
     pub(crate) fn base_offset(self) -> i64 {
         i64::from_be_bytes(self.array(0))
     }
-    pub(crate) fn leader_epoch(self) -> i32 {
-        i32::from_be_bytes(self.array(12))
-    }
-    pub(crate) fn magic(self) -> u8 {
-        self.0[16]
-    }
     pub(crate) fn crc(self) -> u32 {
         u32::from_be_bytes(self.array(17))
     }

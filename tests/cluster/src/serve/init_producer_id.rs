@@ -10,8 +10,8 @@ impl Serve for InitProducerIdRequest {
         match self.transactional_id.as_deref() {
             // 8.4.
             Some("") => return Answer::Now(self.refuse(ErrorCode::INVALID_REQUEST)),
-            // Transactions are not served: no broker of this cluster coordinates any transactional id.
-            Some(_) => return Answer::Now(self.refuse(ErrorCode::NOT_COORDINATOR)),
+            // Said plainly, and fatal to a client: there are no transactions here.
+            Some(_) => return Answer::Now(self.refuse(ErrorCode::UNSUPPORTED_VERSION)),
             None => {}
         }
         // 8.2: exactly one of id and epoch is an error; both are no bump but a new id.

@@ -108,6 +108,10 @@ impl State {
         match partition.append(raw, &how) {
             Err(refusal) => part.response = failed(index, refusal, start),
             Ok(appended) => {
+                if raw.producer_id() >= 0 {
+                    let check = call.now.mono + self.settings.producer_expiration_check;
+                    self.expiry_check.get_or_insert(check);
+                }
                 part.wait = (request.acks == -1).then_some(appended.last_offset);
                 part.response = PartitionProduceResponse {
                     index,

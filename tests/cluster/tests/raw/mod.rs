@@ -11,24 +11,24 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The wall clock at the start, in ms.
-pub const START: i64 = 1_700_000_000_000;
+pub(crate) const START: i64 = 1_700_000_000_000;
 
 /// Brokers, a clock, and what each connection has received.
-pub struct Lab {
-    pub brokers: Brokers,
-    pub now: Now,
+pub(crate) struct Lab {
+    pub(crate) brokers: Brokers,
+    pub(crate) now: Now,
     received: BTreeMap<Peer, Vec<u8>>,
     closed: Vec<Peer>,
     correlation: i32,
-    pub client_id: String,
+    pub(crate) client_id: String,
 }
 
 impl Lab {
-    pub fn new(brokers: i32) -> Self {
+    pub(crate) fn new(brokers: i32) -> Self {
         Self::with(|s| s.brokers = brokers)
     }
 
-    pub fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::default();
         change(&mut settings);
         Self {
@@ -41,12 +41,12 @@ impl Lab {
         }
     }
 
-    pub fn connect(&mut self, broker: i32) -> Peer {
+    pub(crate) fn connect(&mut self, broker: i32) -> Peer {
         self.brokers.accept(self.now, broker).expect("the broker is up")
     }
 
     /// Time passes, with every timeout on the way.
-    pub fn pass(&mut self, ms: u64) {
+    pub(crate) fn pass(&mut self, ms: u64) {
         let end = self.now.mono + Duration::from_millis(ms);
         while let Some(at) = self.brokers.poll_timeout().filter(|at| *at <= end) {
             self.jump(at.max(self.now.mono));
@@ -78,13 +78,13 @@ impl Lab {
         }
     }
 
-    pub fn bytes(&mut self, peer: Peer, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, peer: Peer, bytes: &[u8]) {
         self.brokers.receive(self.now, peer, bytes);
         self.collect();
     }
 
     /// Sends a request; its answer is taken by [`answer`](Self::answer).
-    pub fn send<R: Request>(&mut self, peer: Peer, request: &R, version: i16) {
+    pub(crate) fn send<R: Request>(&mut self, peer: Peer, request: &R, version: i16) {
         self.correlation += 1;
         let mut w = Writer::new();
         encode_request(&mut w, request, version, self.correlation, Some(&self.client_id)).expect("encodes");
@@ -92,7 +92,7 @@ impl Lab {
     }
 
     /// The next answer on a connection, if it is there.
-    pub fn answer<R: Request>(&mut self, peer: Peer, version: i16) -> Option<R::Response> {
+    pub(crate) fn answer<R: Request>(&mut self, peer: Peer, version: i16) -> Option<R::Response> {
         self.collect();
         let frame = self.frame(peer)?;
         let bytes = Bytes::from(frame);
@@ -105,7 +105,7 @@ impl Lab {
     }
 
     /// The next frame on a connection without its length.
-    pub fn frame(&mut self, peer: Peer) -> Option<Vec<u8>> {
+    pub(crate) fn frame(&mut self, peer: Peer) -> Option<Vec<u8>> {
         let bytes = self.received.get_mut(&peer)?;
         let length = i32::from_be_bytes(*bytes.first_chunk()?) as usize;
         assert!(bytes.len() >= 4 + length, "a frame in pieces");
@@ -115,13 +115,13 @@ impl Lab {
     }
 
     /// Sends and expects an answer at once.
-    pub fn ask<R: Request>(&mut self, peer: Peer, request: &R, version: i16) -> R::Response {
+    pub(crate) fn ask<R: Request>(&mut self, peer: Peer, request: &R, version: i16) -> R::Response {
         self.send(peer, request, version);
         self.answer::<R>(peer, version).expect("an answer at once")
     }
 
     /// Whether the broker closed a connection.
-    pub fn is_closed(&mut self, peer: Peer) -> bool {
+    pub(crate) fn is_closed(&mut self, peer: Peer) -> bool {
         self.collect();
         self.closed.contains(&peer)
     }
@@ -131,19 +131,21 @@ fn version_of<R: Request>(version: i16) -> klamm_core::wire::Version {
     <R::Response as klamm_core::wire::Message>::version(version)
 }
 
+type Field = Option<Vec<u8>>;
+
 /// A batch that is easily spoiled.
 #[derive(Clone)]
-pub struct Batch {
-    pub producer: (i64, i16, i32),
-    pub attributes: i16,
-    pub timestamp: i64,
-    pub records: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>,
-    pub count: Option<i32>,
-    pub last_delta: Option<i32>,
+pub(crate) struct Batch {
+    pub(crate) producer: (i64, i16, i32),
+    pub(crate) attributes: i16,
+    pub(crate) timestamp: i64,
+    pub(crate) records: Vec<(Field, Field)>,
+    pub(crate) count: Option<i32>,
+    pub(crate) last_delta: Option<i32>,
 }
 
 impl Batch {
-    pub fn of(values: &[&str]) -> Self {
+    pub(crate) fn of(values: &[&str]) -> Self {
         Self {
             producer: (-1, -1, -1),
             attributes: 0,
@@ -154,12 +156,12 @@ impl Batch {
         }
     }
 
-    pub fn by(mut self, id: i64, epoch: i16, sequence: i32) -> Self {
+    pub(crate) fn by(mut self, id: i64, epoch: i16, sequence: i32) -> Self {
         self.producer = (id, epoch, sequence);
         self
     }
 
-    pub fn bytes(&self) -> Bytes {
+    pub(crate) fn bytes(&self) -> Bytes {
         let mut body = Writer::new();
         for (i, (key, value)) in self.records.iter().enumerate() {
             let mut record = Writer::new();
@@ -178,7 +180,7 @@ impl Batch {
     }
 
     /// The header in front of these bytes.
-    pub fn around(&self, body: &[u8]) -> Bytes {
+    pub(crate) fn around(&self, body: &[u8]) -> Bytes {
         let n = self.records.len() as i32;
         let mut w = Writer::new();
         w.i64(0);
@@ -203,7 +205,7 @@ impl Batch {
 }
 
 /// A produce request for partition 0 of `topic`.
-pub fn produce(topic: &str, records: Bytes, acks: i16) -> ProduceRequest {
+pub(crate) fn produce(topic: &str, records: Bytes, acks: i16) -> ProduceRequest {
     use klamm_core::wire::messages::produce::{PartitionProduceData, TopicProduceData};
     ProduceRequest {
         acks,
@@ -218,13 +220,13 @@ pub fn produce(topic: &str, records: Bytes, acks: i16) -> ProduceRequest {
 }
 
 /// The only partition of an answer: code, base offset, log start.
-pub fn produced(response: &ProduceResponse) -> (ErrorCode, i64, i64) {
+pub(crate) fn produced(response: &ProduceResponse) -> (ErrorCode, i64, i64) {
     let p = &response.responses[0].partition_responses[0];
     (p.error_code, p.base_offset, p.log_start_offset)
 }
 
 /// A sessionless fetch of partition 0 of `topic`.
-pub fn fetch(topic: &str, offset: i64) -> FetchRequest {
+pub(crate) fn fetch(topic: &str, offset: i64) -> FetchRequest {
     use klamm_core::wire::messages::fetch::{FetchPartition, FetchTopic};
     FetchRequest {
         max_wait_ms: 0,
@@ -243,12 +245,12 @@ pub fn fetch(topic: &str, offset: i64) -> FetchRequest {
 }
 
 /// The only partition of an answer: code, high watermark, bytes of records.
-pub fn fetched(response: &FetchResponse) -> (ErrorCode, i64, Bytes) {
+pub(crate) fn fetched(response: &FetchResponse) -> (ErrorCode, i64, Bytes) {
     let p = &response.responses[0].partitions[0];
     (p.error_code, p.high_watermark, p.records.clone().unwrap_or_default())
 }
 
 /// A fetch that waits for `ms` if there is nothing.
-pub fn parked(topic: &str, offset: i64, ms: i32) -> FetchRequest {
+pub(crate) fn parked(topic: &str, offset: i64, ms: i32) -> FetchRequest {
     FetchRequest { max_wait_ms: ms, ..fetch(topic, offset) }
 }
