@@ -120,6 +120,10 @@ pub(super) fn consumer(config: &mut ConsumerConfig, reader: &mut Reader<'_>, com
             format!("{} is not less than {}", reader.pair("heartbeat.interval.ms"), reader.pair("session.timeout.ms"));
         reader.report.error(text, &reader.origin("heartbeat.interval.ms"));
     }
+    // KafkaConsumer's constructor
+    if reader.is_set("group.id") && config.group_id.is_none() {
+        reader.report.error("group.id is empty: name a group, or leave it out", &reader.origin("group.id"));
+    }
     if complete && config.group_id.is_none() {
         // ConsumerConfig.maybeOverrideEnableAutoCommit
         if config.auto_commit != AutoCommit::Off {
@@ -146,6 +150,11 @@ pub(super) fn consumer(config: &mut ConsumerConfig, reader: &mut Reader<'_>, com
     if config.fetch_min_bytes > config.fetch_max_bytes {
         let text = format!("{} is never reached: {}", reader.pair("fetch.min.bytes"), reader.pair("fetch.max.bytes"));
         reader.report.warning(text, &reader.origin("fetch.min.bytes"));
+    }
+    let cap: usize = reader.get("response.max.bytes");
+    if cap < config.fetch_max_bytes as usize {
+        let text = format!("{} is less than {}", reader.pair("response.max.bytes"), reader.pair("fetch.max.bytes"));
+        reader.report.error(text, &reader.origin("response.max.bytes"));
     }
     let interval: Duration = reader.get("auto.commit.interval.ms");
     if config.auto_commit != AutoCommit::Off && interval.is_zero() {
@@ -227,6 +236,18 @@ mod tests {
     fn heartbeats_come_more_often_than_sessions_end() {
         let slow = consumer(Consumer::group("g").session_timeout(Duration::from_secs(3)));
         assert_eq!(slow.unwrap_err(), "heartbeat.interval.ms=3000 is not less than session.timeout.ms=3000");
+    }
+
+    #[test]
+    fn an_empty_group_is_no_group_and_no_lack_of_one() {
+        assert_eq!(consumer(Consumer::group(" ")).unwrap_err(), "group.id is empty: name a group, or leave it out");
+    }
+
+    #[test]
+    fn a_fetch_may_bring_what_it_asks_for() {
+        let narrow = Config::new("a").set("response.max.bytes", 1 << 20).resolve_consumer(&Consumer::group("g"));
+        let text = "response.max.bytes=1048576 is less than fetch.max.bytes=52428800";
+        assert_eq!(narrow.unwrap_err().to_string(), text);
     }
 
     #[test]

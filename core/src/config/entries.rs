@@ -192,7 +192,7 @@ impl Entries {
     /// Sets a key; the value is translated if `given` is one of the key's aliases.
     pub(super) fn put(&mut self, key: &'static Key, given: &str, value: &str, origin: Origin) {
         let value = keys::translate(key, given, value);
-        let text = if key.is_secret() { Text::Secret(Secret::from(&*value)) } else { Text::Plain(value) };
+        let text = if key.is_secret() { Text::Secret(Secret::from(value)) } else { Text::Plain(value) };
         self.map.insert(key.name, Entry { text, origin, given: given.into() });
     }
     pub(super) fn remove(&mut self, name: &str) {

@@ -226,6 +226,14 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_may_go_to_any_thread() {
+        fn any<T: Clone + Send + Sync + 'static>(_: &T) {}
+        any(&Config::new("a"));
+        any(&ProducerConfig::new());
+        any(&ConsumerConfig::standalone());
+    }
+
+    #[test]
     fn an_address_is_enough_and_the_rest_is_javas_default() {
         let config = Config::from("a:9092,[::1]:9093");
         let client = config.resolve().unwrap();
