@@ -54,8 +54,7 @@ impl Client {
             }
             Command::Admin(request) => call!(self, self.admin, handle_request(op, *request)),
             Command::ListOffsets(..) | Command::DescribePartitions(_) | Command::ListTopics | Command::Raw { .. } => {
-                let answers = self.metadata.all_answers();
-                call!(self, self.lookups, handle_command(op, command, answers));
+                call!(self, self.lookups, handle_command(op, command));
             }
             command => match command.consumer().and_then(|ix| self.consumers.get_mut(&ix)) {
                 Some(consumer) => call!(self, consumer, handle_command(op, command)),

@@ -34,9 +34,18 @@ pub(super) struct Lookups {
 
 #[derive(Debug)]
 enum Lookup {
-    Offsets { isolation: IsolationLevel, entries: Vec<Entry> },
-    Topic { topic: TopicIx, unknown: u32 },
-    Topics { answers: u64, view: u64 },
+    Offsets {
+        isolation: IsolationLevel,
+        entries: Vec<Entry>,
+    },
+    Topic {
+        topic: TopicIx,
+        unknown: u32,
+    },
+    /// Answered by the first listing after this many.
+    Topics {
+        listings: u64,
+    },
     Raw(Raw),
 }
 
@@ -73,14 +82,14 @@ impl Lookups {
     }
 
     /// Begins one of the commands that are for it.
-    pub(super) fn handle_command(&mut self, cx: &mut Cx<'_>, op: OpId, command: Command, all_answers: u64) {
+    pub(super) fn handle_command(&mut self, cx: &mut Cx<'_>, op: OpId, command: Command) {
         let lookup = match command {
             Command::ListOffsets(wanted, isolation) => Lookup::Offsets {
                 isolation,
                 entries: wanted.into_iter().map(|(place, spec)| Entry::new(cx.names, place, spec)).collect(),
             },
             Command::DescribePartitions(name) => Lookup::Topic { topic: cx.names.topic(&name), unknown: 0 },
-            Command::ListTopics => Lookup::Topics { answers: all_answers, view: cx.view.version },
+            Command::ListTopics => Lookup::Topics { listings: cx.view.listings },
             Command::Raw { to, api_key, version, body } => {
                 Lookup::Raw(Raw { to, api: ApiKey(api_key), version, body, asked: false })
             }
@@ -104,9 +113,7 @@ impl Lookups {
                 Some(result) => result,
                 None => return,
             },
-            Some(Lookup::Topics { view, .. }) if diff.is_some() && cx.view.version > *view => {
-                Ok(Reply::View(cx.view.clone()))
-            }
+            Some(Lookup::Topics { listings }) if cx.view.listings > *listings => Ok(Reply::View(cx.view.clone())),
             _ => return,
         };
         self.open.remove(&op);

@@ -46,8 +46,6 @@ pub(crate) struct Metadata {
     tokens: u64,
     merger: Merger,
     view: Arc<View>,
-    /// Answers that listed every topic.
-    all_answers: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,17 +84,11 @@ impl Metadata {
             tokens: 0,
             merger: Merger::default(),
             view: Arc::default(),
-            all_answers: 0,
         }
     }
 
     pub(crate) fn view(&self) -> &Arc<View> {
         &self.view
-    }
-
-    /// How many answers so far listed every topic.
-    pub(crate) fn all_answers(&self) -> u64 {
-        self.all_answers
     }
 
     /// Takes the sum of what the roles want now.
@@ -273,9 +265,9 @@ impl Metadata {
         let names_asked = asked.ids.is_empty().then_some(asked.topics.as_ref()).flatten();
         let none = BTreeSet::new();
         let missing = if asked.topics.is_none() { None } else { Some(names_asked.unwrap_or(&none)) };
-        let (view, diff) = self.merger.merge(&self.view, names, version, answer, missing);
+        let (mut view, diff) = self.merger.merge(&self.view, names, version, answer, missing);
+        view.listings += u64::from(asked.topics.is_none());
         self.view = Arc::new(view);
-        self.all_answers += u64::from(asked.topics.is_none());
         self.reschedule(now, rng, &asked);
         Ok(Some(diff))
     }

@@ -70,6 +70,8 @@ impl TopicView {
 pub struct View {
     /// One more with every merge.
     pub version: u64,
+    /// How many answers so far listed every topic of the cluster.
+    pub listings: u64,
     /// The cluster's id.
     pub cluster_id: Option<Arc<str>>,
     /// Whom brokers name as controller (with KRaft: any broker that forwards).
