@@ -84,8 +84,9 @@ pub enum Subscription {
 pub struct CloseConsumer {
     /// Whether the positions that the front reported are committed (auto-commit).
     pub commit: bool,
-    /// Whether the member leaves the group; else it stays until its session ends (KIP-1092).
-    pub leave: bool,
+    /// Whether the member leaves the group, or stays until its session ends (KIP-1092). `None`: as is Kafka's custom, a
+    /// dynamic member leaves, a static one (`group.instance.id`) stays.
+    pub leave: Option<bool>,
 }
 
 /// Everything that an application can ask. Answered by [`Event::Done`](super::Event::Done) with the command's `OpId`,
@@ -120,7 +121,9 @@ pub enum Command {
     Unassign(ConsumerIx, Vec<TopicPartition>),
     /// The application has seen the assignment `token`: fetching of its new partitions may begin. No answer.
     Applied(ConsumerIx, u64),
-    /// The application lets go of a partition of the revocation `token`. No answer.
+    /// The application lets go of a partition of the revocation `token`: nothing of it is handed out any more, and its
+    /// cursors in `Progress` are final. The front keeps reporting them until `Event::Lost` says that the partition is
+    /// gone: the core commits them before. No answer.
     Released(ConsumerIx, u64, PartitionIx),
     /// Moves the position; the number is the front's new `Stamp::seek`. No answer, errors come with the next poll.
     Seek(ConsumerIx, TopicPartition, u32, SeekTo),

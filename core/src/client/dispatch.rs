@@ -129,6 +129,9 @@ impl Client {
             Owner::Consumer(ix) => {
                 if let Some(consumer) = self.consumers.get_mut(&ix) {
                     call!(self, consumer, handle_response(broker, tag, result));
+                    while let Some(buffer) = consumer.take_spare_buffer() {
+                        self.cluster.give_buffer(Lane::Fetch(ix), buffer);
+                    }
                 }
             }
             Owner::Admin => call!(self, self.admin, handle_response(broker, tag, result)),
@@ -166,6 +169,7 @@ impl Client {
                     News::CoordinatorLost { kind, key, broker } => {
                         self.coordinators.lost(self.now, kind, &key, broker, &mut self.rng);
                     }
+                    News::CoordinatorWorks { kind, key } => self.coordinators.confirm(kind, &key),
                     News::Undecodable { error } => {
                         if let Some(conn) = conn {
                             self.cluster.abort(conn, error);

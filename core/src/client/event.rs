@@ -181,13 +181,14 @@ pub enum Event {
         /// They come as `Lost` then.
         deadline: Time,
     },
-    /// Partitions are gone, now and finally: their chunks are dropped, nothing of them may be committed.
+    /// Partitions are gone, now and finally: their chunks are dropped, nothing of them may be committed. Ends a
+    /// revocation too: after `Command::Released` and the commits that it led to, with `why: None`.
     Lost {
         /// Who.
         consumer: ConsumerIx,
         /// Which.
         partitions: Vec<PartitionIx>,
-        /// Why; `None` if the application asked for it.
+        /// Why; `None` if the application asked for it or let go of them.
         why: Option<Error>,
     },
     /// A partition has a position: it initialises both cursors and may be committed (contracts A13).

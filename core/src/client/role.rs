@@ -210,6 +210,8 @@ pub(crate) enum News {
     Leader { partition: PartitionIx, broker: BrokerId, leader_epoch: i32, endpoint: Option<crate::metadata::Node> },
     /// A coordinator is no longer the one we know.
     CoordinatorLost { kind: CoordinatorKind, key: Arc<str>, broker: BrokerId },
+    /// A coordinator does its work: how often it was lost before no longer counts.
+    CoordinatorWorks { kind: CoordinatorKind, key: Arc<str> },
     /// An answer cannot be decoded or contradicts itself: the link it came by is aborted (contracts A25).
     Undecodable { error: crate::Error },
     /// The broker that was taken for the controller is none: the cluster is to be asked for again.

@@ -7,18 +7,19 @@ use super::fetch::{Fetcher, Outstanding};
 use super::partition::{Partition, Position, Trouble, Wire, fetch_error};
 use crate::client::role::{Cx, News, RequestError, Response};
 use crate::client::{AbortedTransaction, Chunk, Event};
+use crate::config::ConsumerConfig;
 use crate::error::{FetchAction, fetch_class};
 use crate::metadata::Node;
-use crate::record::batches;
-use crate::wire::{Fetched, FetchedPartition, Reader};
+use crate::record::survey;
+use crate::wire::Reader;
+use crate::wire::fetch::{Fetched, FetchedPartition};
 use crate::{BrokerId, ConsumerIx, Error, ErrorCode, ErrorKind, PartitionIx};
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::time::Duration;
 
 /// How long the replica that the leader named is read from before the leader is asked again (KIP-392).
 const PREFERRED_LEASE: Duration = Duration::from_secs(300);
-/// After an error that only people can mend.
+/// After the first error that only people can mend.
 const HOPELESS_BACKOFF: Duration = Duration::from_secs(1);
 
 type Partitions = BTreeMap<PartitionIx, Partition>;
@@ -67,10 +68,9 @@ impl Fetcher {
             arrived.spare = Some(response.frame);
             return Some(arrived);
         }
-        let bytes: u64 = chunks.iter().map(|c| c.bytes.len() as u64).sum();
         cx.stats.fetches += 1;
-        cx.stats.fetched_bytes += bytes;
-        let frame = self.hand_out(bytes);
+        cx.stats.fetched_bytes += chunks.iter().map(|c| c.bytes.len() as u64).sum::<u64>();
+        let frame = self.hand_out(chunks.iter().map(|c| (c.partition, c.bytes.len() as u64)));
         let chunks = chunks.into_iter().map(|c| shift(c, response.at)).collect();
         cx.events.push_back(Event::Fetched { consumer: ix, frame, bytes: response.frame, chunks });
         Some(arrived)
@@ -98,32 +98,38 @@ impl Arrival<'_, '_> {
             self.cx.news.push(News::Throttled { ms: answer.throttle_time_ms });
         }
         let session = fetcher.sessions.entry(self.fetch.broker).or_default();
-        // Partitions are found before the session forgets them.
-        let found: Vec<Option<PartitionIx>> = answer
-            .topics
-            .iter()
-            .flat_map(|t| answer.of(t).iter().map(|p| (t.name, t.id, p.index)))
-            .map(|(name, id, number)| session.find(name, id, number).or_else(|| self.named(name, number)))
-            .collect();
-        if !session.answered(answer.error_code, answer.session_id) {
+        let code = answer.error_code;
+        if !session.answered(code, answer.session_id) {
+            // A session that went out of step is begun anew at once; whatever else is wrong takes its time.
+            if fetch_class(code) != FetchAction::NewSession || !self.fetch.incremental {
+                self.back_off_all(&fetcher.config, code);
+            }
             return;
         }
-        let partitions = answer.topics.iter().flat_map(|t| answer.of(t));
-        for (ix, part) in found.into_iter().zip(partitions) {
-            if let Some(ix) = ix {
-                self.partition(&fetcher.config, ix, part, answer, body);
+        for topic in &answer.topics {
+            let named = session.name_of(topic.id).filter(|_| topic.name.is_empty()).map(|name| &**name);
+            let name = named.unwrap_or(topic.name);
+            for part in answer.of(topic) {
+                if let Some(ix) = self.cx.names.find(name, part.index) {
+                    self.partition(&fetcher.config, ix, part, answer, body);
+                }
             }
         }
     }
 
-    /// Sessionless answers of old brokers: by name.
-    fn named(&self, name: &str, number: i32) -> Option<PartitionIx> {
-        self.cx.names.find(name, number)
+    fn back_off_all(&mut self, config: &ConsumerConfig, code: ErrorCode) {
+        for ix in &self.fetch.partitions {
+            let awaited = |p: &&mut Partition| matches!(p.wire, Wire::Asked { fetch, .. } if fetch == self.token);
+            if let Some(p) = self.all.get_mut(ix).filter(awaited) {
+                let wait = self.cx.rng.backoff(config.retry_backoff, config.retry_backoff_max, p.attempts);
+                p.back_off(self.cx.now.mono + wait, code);
+            }
+        }
     }
 
     fn partition(
         &mut self,
-        config: &crate::config::ConsumerConfig,
+        config: &ConsumerConfig,
         ix: PartitionIx,
         part: &FetchedPartition<'_>,
         answer: &Fetched<'_>,
@@ -148,46 +154,46 @@ impl Arrival<'_, '_> {
             return;
         }
         let records = part.records.clone().unwrap_or(0..0);
-        let walked = walk(body.get(records.clone()).unwrap_or_default(), p.offset);
-        if walked.len == 0 && walked.problem.is_none() {
-            // A batch too large for the client's own limit would show here as one that is cut off.
+        let found = survey(body.get(records.clone()).unwrap_or_default(), p.offset);
+        let behind = found.bytes > 0 && found.next_offset <= p.offset;
+        if found.bytes == 0 && found.problem.is_none() {
+            // The broker cut even the first batch: it must be asked for as much as that one takes.
+            p.least_bytes = found.cut.map_or(0, |n| i32::try_from(n).unwrap_or(i32::MAX));
             p.advance(p.offset, -1);
             return;
         }
         let (topic, number) = self.cx.names.named(ix);
-        let problem = walked.problem.map(|text| {
-            let text = format!("{topic}-{number}: {text}");
-            let error = Error::new(ErrorKind::Corrupt, text).with_topic(topic.clone()).with_partition(number);
-            error.with_offset(walked.next).with_hint("skip the batch with skip_past, or seek elsewhere")
+        let text = match &found.problem {
+            Some(problem) => Some(problem.to_string()),
+            None => behind.then(|| format!("the batches in the answer end before offset {}", p.offset)),
+        };
+        let problem = text.map(|text| {
+            let error = Error::new(ErrorKind::Corrupt, format!("{topic}-{number}: {text}"));
+            let error = error.with_topic(topic.clone()).with_partition(number).with_offset(found.next_offset);
+            error.with_api("Fetch").with_hint("skip the batch with skip_past, or seek elsewhere")
         });
         let chunk = Chunk {
             partition: ix,
             stamp: p.stamp,
             asked: p.offset,
-            next: walked.next,
-            bytes: records.start..records.start + walked.len,
-            leader_epoch: walked.leader_epoch,
+            next: found.next_offset,
+            bytes: records.start..records.start + found.bytes,
+            leader_epoch: found.leader_epoch,
             aborted: aborted(part),
             high_watermark: part.high_watermark,
             last_stable: part.last_stable_offset,
             log_start: part.log_start_offset,
             problem,
         };
-        p.held += chunk.bytes.len() as u64;
+        p.least_bytes = 0;
+        p.advance(found.next_offset, found.leader_epoch);
         if chunk.problem.is_some() {
             p.position = Position::Stuck;
         }
-        p.advance(walked.next, walked.leader_epoch);
         self.chunks.push(chunk);
     }
 
-    fn error(
-        &mut self,
-        config: &crate::config::ConsumerConfig,
-        ix: PartitionIx,
-        part: &FetchedPartition<'_>,
-        answer: &Fetched<'_>,
-    ) {
+    fn error(&mut self, config: &ConsumerConfig, ix: PartitionIx, part: &FetchedPartition<'_>, answer: &Fetched<'_>) {
         let code = part.error_code;
         let Some(p) = self.all.get_mut(&ix) else { return };
         let now = self.cx.now.mono;
@@ -195,7 +201,7 @@ impl Arrival<'_, '_> {
         let topic = self.cx.names.place(ix).0;
         match fetch_class(code) {
             // A follower may lag or have less: the leader knows.
-            FetchAction::Reset if p.preferred.take().is_some() => {}
+            FetchAction::Reset if p.preferred.is_some() => p.preferred = None,
             FetchAction::Reset => {
                 p.trouble = Some(Trouble::OutOfRange);
                 self.arrived.troubled.push(ix);
@@ -203,7 +209,7 @@ impl Arrival<'_, '_> {
             FetchAction::Refresh => {
                 p.preferred = None;
                 p.back_off(now + wait, code);
-                let leader = part.current_leader;
+                let leader = &part.current_leader;
                 let leader_epoch = (leader.leader_epoch >= 0).then_some(leader.leader_epoch);
                 self.cx.news.push(News::Stale { topic, code, leader_epoch });
                 if leader.leader_id.0 >= 0 {
@@ -221,7 +227,7 @@ impl Arrival<'_, '_> {
                 p.back_off(now + wait, code);
             }
             FetchAction::Fatal => {
-                p.back_off(now + HOPELESS_BACKOFF.max(wait), code);
+                p.back_off(now + hopeless(p.attempts), code);
                 let (name, number) = self.cx.names.named(ix);
                 let error = fetch_error(code, name, number, p.offset);
                 self.chunks.push(empty(p, error));
@@ -257,39 +263,7 @@ fn aborted(part: &FetchedPartition<'_>) -> Vec<AbortedTransaction> {
     list.map(|a| AbortedTransaction { producer_id: a.producer_id, first_offset: a.first_offset }).collect()
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Walked {
-    /// Bytes of complete batches.
-    len: usize,
-    next: i64,
-    leader_epoch: i32,
-    problem: Option<String>,
-}
-
-/// From header to header: each batch must end at or behind the offset that was asked, and begin where the one before it
-/// ended or later.
-fn walk(bytes: &[u8], asked: i64) -> Walked {
-    let mut walked = Walked { next: asked, leader_epoch: -1, ..Walked::default() };
-    let mut batches = batches(bytes);
-    let mut first = true;
-    while let Some(batch) = batches.next() {
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(error) => {
-                walked.problem = Some(error.to_string());
-                return walked;
-            }
-        };
-        let (base, next) = (batch.base_offset(), batch.next_offset());
-        // The first batch may begin before the asked offset, but it holds it or lies behind it.
-        if next <= walked.next || (!first && base < walked.next) {
-            walked.problem = Some(format!("a batch at offset {base} ends at {next}, though {} was next", walked.next));
-            return walked;
-        }
-        first = false;
-        walked.next = next;
-        walked.leader_epoch = batch.leader_epoch().max(-1);
-        walked.len = batches.position();
-    }
-    walked
+/// How long after an error that only people can mend: ever longer, so that nobody who does not poll collects errors.
+pub(super) fn hopeless(attempts: u32) -> Duration {
+    HOPELESS_BACKOFF.saturating_mul(1 << attempts.min(6))
 }

@@ -1,20 +1,21 @@
 //! What to ask a broker for next, and how much memory the answers may take.
 
 use super::partition::{Partition, Wire};
-use super::session::{FIRST_WITH_IDS, Session, Wanted};
+use super::session::{Ask, FIRST_WITH_IDS, Session, Wanted};
 use crate::client::role::{Cx, Lane, LinkFacts, Needs, Owner, Request, Tag};
 use crate::config::ConsumerConfig;
 use crate::wire::messages::FetchRequest;
-use crate::{BrokerId, ConsumerIx, FrameIx, PartitionIx, Time, Wake, Why};
-use std::collections::BTreeMap;
+use crate::{BrokerId, ConsumerIx, FrameIx, PartitionIx, Time};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A fetch that leaves a partition out for want of room waits no longer than this, so that the partition is asked for
-/// as soon as the application has made room (contracts B10).
+/// as soon as the application has made room (contracts B10). It doubles while the application makes none.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
 const FIRST_WITH_RACK: i16 = 11;
-const FIRST_WITH_LAST_EPOCH: i16 = 12;
+
+type Partitions = BTreeMap<PartitionIx, Partition>;
 
 /// The fetches of one consumer.
 #[derive(Debug)]
@@ -27,6 +28,9 @@ pub(super) struct Fetcher {
     next_frame: u32,
     /// Bytes of frames that the front holds.
     held: u64,
+    /// Bytes on the shelf, by partition. They outlive an assignment: the shelf drops them in its own time.
+    shelf: BTreeMap<PartitionIx, u64>,
+    short_wait: Duration,
     /// Where the next request's rotation begins.
     rotation: usize,
 }
@@ -37,6 +41,8 @@ pub(super) struct Outstanding {
     pub(super) broker: BrokerId,
     pub(super) max_bytes: u64,
     pub(super) partitions: Vec<PartitionIx>,
+    /// It told only what changed in its session.
+    pub(super) incremental: bool,
 }
 
 impl Fetcher {
@@ -49,85 +55,92 @@ impl Fetcher {
             frames: BTreeMap::new(),
             next_frame: 0,
             held: 0,
+            shelf: BTreeMap::new(),
+            short_wait: SHORT_WAIT,
             rotation: 0,
         }
     }
 
     /// Names the bytes of an answer that goes to the front.
-    pub(super) fn hand_out(&mut self, bytes: u64) -> FrameIx {
+    pub(super) fn hand_out(&mut self, chunks: impl Iterator<Item = (PartitionIx, u64)>) -> FrameIx {
+        let mut all = 0;
+        for (ix, bytes) in chunks {
+            *self.shelf.entry(ix).or_default() += bytes;
+            all += bytes;
+        }
         let frame = FrameIx(self.next_frame);
         self.next_frame = self.next_frame.wrapping_add(1);
-        self.frames.insert(frame, bytes);
-        self.held += bytes;
+        self.frames.insert(frame, all);
+        self.held += all;
         frame
     }
 
     /// The bytes of an answer came home.
     pub(super) fn take_back(&mut self, frame: FrameIx) {
         self.held -= self.frames.remove(&frame).unwrap_or(0).min(self.held);
+        self.short_wait = SHORT_WAIT;
+    }
+
+    /// A chunk left the shelf.
+    pub(super) fn unshelve(&mut self, ix: PartitionIx, bytes: u64) {
+        self.short_wait = SHORT_WAIT;
+        if let Some(held) = self.shelf.get_mut(&ix) {
+            *held = held.saturating_sub(bytes);
+            if *held == 0 {
+                self.shelf.remove(&ix);
+            }
+        }
+    }
+
+    /// Bytes of a partition on the shelf.
+    pub(super) fn shelved(&self, ix: PartitionIx) -> u64 {
+        self.shelf.get(&ix).copied().unwrap_or(0)
     }
 
     /// How many bytes may be asked for now, beyond what is held and asked for already. Data of paused partitions does not
     /// count: it would keep the others from ever being fetched (contracts B9); each partition has its own bound beside.
-    fn room(&self, all: &BTreeMap<PartitionIx, Partition>) -> u64 {
-        let paused: u64 = all.values().filter(|p| p.gates.paused).map(|p| p.held).sum();
+    /// An application that holds everything and still polls gets one answer at a time.
+    fn room(&self, all: &Partitions) -> u64 {
+        let parked = |ix: &PartitionIx| all.get(ix).is_none_or(|p| p.gates.paused);
+        let (parked, ready) = self.shelf.iter().fold((0, 0), |(parked_sum, ready), (ix, bytes)| {
+            if parked(ix) { (parked_sum + bytes, ready) } else { (parked_sum, ready + bytes) }
+        });
         let asked: u64 = self.outstanding.values().map(|o| o.max_bytes).sum();
-        (self.config.prefetch_bytes as u64).saturating_sub((self.held + asked).saturating_sub(paused))
+        let room = (self.config.prefetch_bytes as u64).saturating_sub((self.held + asked).saturating_sub(parked));
+        let starved = ready == 0 && self.outstanding.is_empty();
+        if starved { room.max(u64::from(self.config.max_partition_fetch_bytes)) } else { room }
     }
 
-    /// A partition with this much on the shelf is fetched further: one answer is read while the next is on its way.
-    fn has_room(&self, p: &Partition) -> bool {
-        p.held < u64::from(self.config.max_partition_fetch_bytes.max(1))
+    /// A partition with this much on the shelf is fetched no further: one answer is read while the next is on its way.
+    fn has_room(&self, ix: PartitionIx) -> bool {
+        self.shelved(ix) < u64::from(self.config.max_partition_fetch_bytes.max(1))
     }
 
     pub(super) fn needs(
         &self,
         out: &mut Needs,
         now: Time,
-        all: &BTreeMap<PartitionIx, Partition>,
+        all: &Partitions,
         leader: impl Fn(PartitionIx) -> Option<BrokerId>,
     ) {
-        for p in all.values() {
-            if let Some(broker) = p.source(leader(p.ix), now) {
-                out.links.insert((broker, Lane::Fetch(self.ix)));
-            }
-        }
+        let brokers: BTreeSet<BrokerId> = all.values().filter_map(|p| p.source(leader(p.ix), now)).collect();
+        out.links.extend(brokers.into_iter().map(|broker| (broker, Lane::Fetch(self.ix))));
     }
 
     pub(super) fn poll_request(
         &mut self,
         link: &LinkFacts<'_>,
         cx: &mut Cx<'_>,
-        all: &mut BTreeMap<PartitionIx, Partition>,
+        all: &mut Partitions,
         token: u64,
     ) -> Option<Request> {
+        // One at a time: the next one says what the answer to this one changed.
+        if self.outstanding.values().any(|o| o.broker == link.broker) {
+            return None;
+        }
         let version = link.version::<FetchRequest>()?;
         let room = self.room(all);
-        let now = cx.now.mono;
-        let mut wanted: Vec<(PartitionIx, Wanted)> = Vec::new();
-        let mut left_out = false;
-        for p in all.values() {
-            let place = cx.names.place(p.ix);
-            let Some(topic) = cx.view.topic(place.0) else { continue };
-            let Some(known) = topic.partition(place.1) else { continue };
-            if p.source(known.leader, now) != Some(link.broker) || !p.may_fetch(now) {
-                continue;
-            }
-            if !self.has_room(p) || room == 0 {
-                left_out = true;
-                continue;
-            }
-            let wanted_one = Wanted {
-                topic: topic.name.clone(),
-                topic_id: topic.id,
-                number: place.1,
-                offset: p.offset,
-                leader_epoch: known.leader_epoch,
-                last_fetched_epoch: if version >= FIRST_WITH_LAST_EPOCH { p.leader_epoch } else { -1 },
-                max_bytes: i32::try_from(self.config.max_partition_fetch_bytes).unwrap_or(i32::MAX),
-            };
-            wanted.push((p.ix, wanted_one));
-        }
+        let (mut wanted, left_out) = self.wanted(link.broker, cx, all, room);
         if wanted.is_empty() {
             return None;
         }
@@ -138,28 +151,59 @@ impl Fetcher {
         let with_ids = wanted.iter().all(|(_, w)| !w.topic_id.is_zero());
         let version = if with_ids { version } else { version.min(FIRST_WITH_IDS - 1) };
         let max_bytes = u64::from(self.config.fetch_max_bytes).min(room);
-        let request = self.build(link, version, &wanted, max_bytes, left_out, token)?;
+        let mut wait = self.config.fetch_max_wait;
+        if left_out {
+            wait = wait.min(self.short_wait);
+            self.short_wait = self.short_wait.saturating_mul(2);
+        }
+        let session = self.sessions.entry(link.broker).or_default();
+        let ask = session.ask(version, &wanted);
+        let incremental = session.is_incremental();
+        let request = self.build(version, ask, max_bytes, wait, token)?;
         for (ix, w) in &wanted {
             if let Some(p) = all.get_mut(ix) {
                 p.wire = Wire::Asked { fetch: token, broker: link.broker, offset: w.offset };
             }
         }
         let partitions = wanted.into_iter().map(|(ix, _)| ix).collect();
-        self.outstanding.insert(token, Outstanding { broker: link.broker, max_bytes, partitions });
+        self.outstanding.insert(token, Outstanding { broker: link.broker, max_bytes, partitions, incremental });
         Some(request)
     }
 
-    fn build(
-        &mut self,
-        link: &LinkFacts<'_>,
-        version: i16,
-        wanted: &[(PartitionIx, Wanted)],
-        max_bytes: u64,
-        left_out: bool,
-        token: u64,
-    ) -> Option<Request> {
-        let wait = if left_out { self.config.fetch_max_wait.min(SHORT_WAIT) } else { self.config.fetch_max_wait };
-        let ask = self.sessions.entry(link.broker).or_default().ask(version, wanted);
+    /// The partitions to be fetched from this broker, and whether one had to be left out for want of room.
+    fn wanted(&self, broker: BrokerId, cx: &Cx<'_>, all: &Partitions, room: u64) -> (Vec<(PartitionIx, Wanted)>, bool) {
+        let now = cx.now.mono;
+        let mut wanted = Vec::new();
+        let mut left_out = false;
+        for p in all.values().filter(|p| p.may_fetch(now)) {
+            let (topic, number) = cx.names.place(p.ix);
+            let Some(topic) = cx.view.topic(topic) else { continue };
+            let Some(known) = topic.partition(number) else { continue };
+            if p.source(known.leader, now) != Some(broker) {
+                continue;
+            }
+            if !self.has_room(p.ix) || room == 0 {
+                left_out = true;
+                continue;
+            }
+            let most = i32::try_from(self.config.max_partition_fetch_bytes).unwrap_or(i32::MAX);
+            let one = Wanted {
+                topic: topic.name.clone(),
+                topic_id: topic.id,
+                number,
+                offset: p.offset,
+                leader_epoch: known.leader_epoch,
+                // As Java's consumer: a truncated log is found by OffsetForLeaderEpoch when the leader changes. An epoch
+                // that the leader does not know would come back as OFFSET_OUT_OF_RANGE and reset the position.
+                last_fetched_epoch: -1,
+                max_bytes: most.max(p.least_bytes),
+            };
+            wanted.push((p.ix, one));
+        }
+        (wanted, left_out)
+    }
+
+    fn build(&self, version: i16, ask: Ask, max_bytes: u64, wait: Duration, token: u64) -> Option<Request> {
         let rack = self.config.client_rack.as_deref().filter(|_| version >= FIRST_WITH_RACK);
         let request = FetchRequest {
             max_wait_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
@@ -183,7 +227,7 @@ impl Fetcher {
     }
 
     /// Ends a fetch without an answer: everything is asked anew.
-    pub(super) fn lost(&mut self, fetch: &Outstanding, all: &mut BTreeMap<PartitionIx, Partition>, token: u64) {
+    pub(super) fn lost(&mut self, fetch: &Outstanding, all: &mut Partitions, token: u64) {
         if let Some(session) = self.sessions.get_mut(&fetch.broker) {
             session.reset();
         }
@@ -200,9 +244,63 @@ impl Fetcher {
         }
     }
 
-    /// When a backoff of a partition ends.
-    pub(super) fn poll_timeout(all: &BTreeMap<PartitionIx, Partition>) -> Option<Wake> {
-        let at = all.values().filter_map(|p| p.gates.backoff).min()?;
-        Some(Wake { at, why: Why::Backoff })
+    /// Whether a broker still keeps a session for us.
+    pub(super) fn has_sessions(&self) -> bool {
+        self.sessions.values().any(Session::is_open)
+    }
+
+    /// Ends the session with a broker: it need not keep what nobody will ask for.
+    pub(super) fn close_session(&mut self, link: &LinkFacts<'_>, token: u64) -> Option<Request> {
+        let version = link.version::<FetchRequest>()?;
+        let ask = self.sessions.get_mut(&link.broker).filter(|s| s.is_open())?.close();
+        self.build(version, ask, 0, SHORT_WAIT, token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::partition::Want;
+    use super::*;
+
+    fn fetcher() -> Fetcher {
+        let config = ConsumerConfig { prefetch_bytes: 1000, max_partition_fetch_bytes: 100, ..Default::default() };
+        Fetcher::new(ConsumerIx(0), Arc::new(config))
+    }
+
+    fn partitions(n: u32) -> Partitions {
+        (0..n).map(|n| (PartitionIx(n), Partition::new(PartitionIx(n), 1, 1, Want::Committed))).collect()
+    }
+
+    #[test]
+    fn room_is_what_is_neither_held_nor_asked_for() {
+        let (mut f, all) = (fetcher(), partitions(2));
+        assert_eq!(f.room(&all), 1000);
+        let frame = f.hand_out([(PartitionIx(0), 300), (PartitionIx(1), 100)].into_iter());
+        assert_eq!(f.room(&all), 600);
+        f.unshelve(PartitionIx(0), 300);
+        assert_eq!(f.room(&all), 600, "the application still has the frame");
+        f.unshelve(PartitionIx(1), 100);
+        f.take_back(frame);
+        assert_eq!(f.room(&all), 1000);
+    }
+
+    #[test]
+    fn what_paused_partitions_hold_does_not_keep_the_others_from_being_fetched() {
+        let (mut f, mut all) = (fetcher(), partitions(2));
+        f.hand_out([(PartitionIx(0), 1000)].into_iter());
+        assert_eq!(f.room(&all), 0);
+        all.get_mut(&PartitionIx(0)).expect("it").gates.paused = true;
+        assert_eq!(f.room(&all), 1000);
+        assert!(!f.has_room(PartitionIx(0)), "but it is not fetched further itself");
+        assert!(f.has_room(PartitionIx(1)));
+    }
+
+    #[test]
+    fn an_application_that_holds_all_it_got_still_gets_more() {
+        let (mut f, all) = (fetcher(), partitions(1));
+        f.hand_out([(PartitionIx(0), 5000)].into_iter());
+        assert_eq!(f.room(&all), 0);
+        f.unshelve(PartitionIx(0), 5000);
+        assert_eq!(f.room(&all), 100);
     }
 }

@@ -3,7 +3,9 @@
 use crate::client::Stamp;
 use crate::{FrameIx, PartitionIx, Time};
 
-/// What the shelf knows, as levels: the core asks for it with `poll_want_progress` (contracts A13, B7).
+/// What the shelf knows, as levels: the core asks for it with `poll_want_progress` (contracts A13, B7). A member that was
+/// put out of its group for not polling joins again when a `Progress` says that the application polls: the front hands one
+/// in, asked or not, when a poll begins after an `Event::Lost`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// A poll is waiting right now: `max.poll.interval.ms` does not run.

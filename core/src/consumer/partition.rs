@@ -27,6 +27,8 @@ pub(super) enum Want {
     Committed,
     /// An end of the log, or a time.
     Listed(OffsetSpec),
+    /// There is no committed offset and nothing is configured instead: the application has to say.
+    Application,
 }
 
 /// What is on the wire.
@@ -73,8 +75,12 @@ pub(super) struct Partition {
     pub(super) leader_epoch: i32,
     pub(super) wire: Wire,
     pub(super) gates: Gates,
-    /// Bytes on the shelf and in the application's hands.
-    pub(super) held: u64,
+    /// `Event::Assigned` with this token told the application of it.
+    pub(super) token: u64,
+    /// The offset that it was last placed at.
+    pub(super) start: i64,
+    /// The offset that the group is known to have for it.
+    pub(super) committed: Option<i64>,
     pub(super) trouble: Option<Trouble>,
     /// A replica in our rack, until then (KIP-392).
     pub(super) preferred: Option<(BrokerId, Time)>,
@@ -83,28 +89,33 @@ pub(super) struct Partition {
     /// A position request is out.
     pub(super) asked: Option<u64>,
     /// Not asked for a position before.
-    pub(super) position_due: Time,
+    pub(super) position_due: Option<Time>,
+    /// A batch that is larger than what is asked for: a broker that cuts even the first batch has to be asked for more.
+    pub(super) least_bytes: i32,
     /// The leader and epoch that the position was last found good for.
     pub(super) validated: Option<(BrokerId, i32)>,
     pub(super) last_error: Option<ErrorCode>,
 }
 
 impl Partition {
-    pub(super) fn new(ix: PartitionIx, stamp: Stamp, want: Want) -> Self {
+    pub(super) fn new(ix: PartitionIx, assign: u32, token: u64, want: Want) -> Self {
         Self {
             ix,
-            stamp,
+            stamp: Stamp { assign, seek: 0 },
             position: Position::Unpositioned(want),
             offset: -1,
             leader_epoch: -1,
             wire: Wire::Idle,
             gates: Gates { unseen: true, ..Gates::default() },
-            held: 0,
+            token,
+            start: -1,
+            committed: None,
             trouble: None,
             preferred: None,
             attempts: 0,
             asked: None,
-            position_due: Time::ZERO,
+            position_due: None,
+            least_bytes: 0,
             validated: None,
             last_error: None,
         }
@@ -125,13 +136,16 @@ impl Partition {
     pub(super) fn place(&mut self, offset: i64, leader_epoch: i32) {
         self.position = if leader_epoch >= 0 { Position::Validating } else { Position::Valid };
         self.offset = offset;
+        self.start = offset;
         self.leader_epoch = leader_epoch;
         self.wire = Wire::Idle;
         self.trouble = None;
         self.asked = None;
         self.attempts = 0;
         self.validated = None;
-        self.position_due = Time::ZERO;
+        self.position_due = None;
+        self.least_bytes = 0;
+        self.last_error = None;
         self.gates.backoff = None;
     }
 
@@ -187,12 +201,41 @@ impl Partition {
         self.last_error = Some(code);
     }
 
+    /// It has an offset, though perhaps one that is still to be validated.
+    pub(super) fn is_placed(&self) -> bool {
+        matches!(self.position, Position::Valid | Position::Validating)
+    }
+
+    /// When it is to be looked at again.
+    pub(super) fn due(&self) -> Option<Time> {
+        let lease = self.preferred.map(|(_, until)| until);
+        [self.gates.backoff, self.position_due, lease].into_iter().flatten().min()
+    }
+
+    /// Waits that are over are forgotten: a wake-up never lies in the past.
+    pub(super) fn handle_timeout(&mut self, now: Time) {
+        self.gates.backoff = self.gates.backoff.filter(|at| *at > now);
+        self.position_due = self.position_due.filter(|at| *at > now);
+        self.preferred = self.preferred.filter(|(_, until)| *until > now);
+    }
+
     /// Whom to fetch from: the replica in our rack while that lasts, else the leader.
     pub(super) fn source(&self, leader: Option<BrokerId>, now: Time) -> Option<BrokerId> {
         match self.preferred {
             Some((replica, until)) if until > now => Some(replica),
             _ => leader,
         }
+    }
+}
+
+/// Mints the core's half of stamps: no two decisions of one consumer share one.
+#[derive(Debug, Default)]
+pub(super) struct Minter(u32);
+
+impl Minter {
+    pub(super) fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_add(1);
+        self.0
     }
 }
 
@@ -208,7 +251,7 @@ mod tests {
     const NOW: Time = Time(1_000);
 
     fn valid() -> Partition {
-        let mut p = Partition::new(PartitionIx(1), Stamp::default(), Want::Committed);
+        let mut p = Partition::new(PartitionIx(1), 1, 1, Want::Committed);
         p.gates.unseen = false;
         p.place(10, -1);
         p

@@ -3,7 +3,8 @@
 //! A need is a level: a partition that is unpositioned or validating stays so until an answer for it, under its present
 //! stamp, says otherwise. A missing, failed or late answer changes nothing (contracts A16).
 
-use super::partition::{Partition, Position, Trouble, Want};
+use super::arrival::hopeless;
+use super::partition::{Minter, Partition, Position, Trouble, Want};
 use crate::client::role::{Cx, Lane, LinkFacts, News, Owner, Request, RequestError, Response, Tag};
 use crate::client::{Event, Stamp};
 use crate::config::{ConsumerConfig, OffsetReset, StartOffset};
@@ -62,6 +63,16 @@ impl Positions {
         }
     }
 
+    /// The topic exists anew: no offset of the old one means anything (KIP-516).
+    pub(super) fn recreated(&self, cx: &mut Cx<'_>, p: &mut Partition, minter: &mut Minter) {
+        p.stamp.assign = minter.next();
+        p.committed = None;
+        match self.start(cx.now.wall) {
+            Some(spec) => p.unplace(Want::Listed(spec)),
+            None => self.stuck(cx, p, ErrorKind::NoOffset, "its topic was deleted and created anew"),
+        }
+    }
+
     /// Takes the group's answer for a partition: its committed offset, or that there is none.
     pub(super) fn committed(&self, cx: &mut Cx<'_>, p: &mut Partition, committed: Option<(i64, i32)>) {
         if p.position != Position::Unpositioned(Want::Committed) {
@@ -70,32 +81,39 @@ impl Positions {
         match committed {
             Some((offset, leader_epoch)) => {
                 p.place(offset, leader_epoch);
+                p.committed = Some(offset);
                 self.positioned(cx, p);
             }
             None => match self.start(cx.now.wall) {
                 Some(spec) => p.position = Position::Unpositioned(Want::Listed(spec)),
-                None => self.stuck(cx, p, ErrorKind::NoOffset, "the group has no committed offset for it"),
+                None if p.gates.unseen => p.position = Position::Unpositioned(Want::Application),
+                None => self.nowhere(cx, p),
             },
         }
     }
 
+    /// Nobody says where to begin, and the application had its chance to seek.
+    pub(super) fn nowhere(&self, cx: &mut Cx<'_>, p: &mut Partition) {
+        self.stuck(cx, p, ErrorKind::NoOffset, "it has no committed offset");
+    }
+
     /// Acts on trouble once all that was fetched before it was consumed (contracts A10).
-    pub(super) fn settle_trouble(&self, cx: &mut Cx<'_>, p: &mut Partition) {
-        if p.held > 0 {
+    pub(super) fn settle_trouble(&self, cx: &mut Cx<'_>, p: &mut Partition, minter: &mut Minter, shelved: u64) {
+        if shelved > 0 {
             return;
         }
         match p.trouble.take() {
             None => {}
             Some(Trouble::OutOfRange) => match self.reset_to(cx.now.wall) {
                 Some(spec) => {
-                    p.stamp.assign += 1;
+                    p.stamp.assign = minter.next();
                     p.unplace(Want::Listed(spec));
                 }
                 None => self.stuck(cx, p, ErrorKind::NoOffset, "its offset is outside of the log"),
             },
             Some(Trouble::Truncated { end }) if self.reset_to(cx.now.wall).is_some() => {
                 // The first offset that the two histories do not share: nothing before it is read twice (KIP-320).
-                p.stamp.assign += 1;
+                p.stamp.assign = minter.next();
                 p.place(end, -1);
                 self.positioned(cx, p);
             }
@@ -162,7 +180,7 @@ impl Positions {
     ) -> impl Iterator<Item = (&'a mut Partition, i32)> + 'a {
         all.values_mut().filter_map(move |p| {
             let (leader, epoch) = cx.view.leader(cx.names.place(p.ix))?;
-            let due = p.asked.is_none() && p.position_due <= cx.now.mono && leader == link.broker;
+            let due = p.asked.is_none() && p.position_due.is_none_or(|at| at <= cx.now.mono) && leader == link.broker;
             (due && wants(p)).then_some((p, epoch))
         })
     }
@@ -252,7 +270,7 @@ impl Positions {
         Some(request)
     }
 
-    /// Takes an answer in, if the token is one of its own.
+    /// Takes an answer in, if the token is one of its own; returns the partitions that are in trouble.
     pub(super) fn handle_response(
         &mut self,
         cx: &mut Cx<'_>,
@@ -260,8 +278,8 @@ impl Positions {
         all: &mut Partitions,
         token: u64,
         result: Result<Response, RequestError>,
-    ) {
-        let Some(asked) = self.asked.remove(&token) else { return };
+    ) -> Vec<PartitionIx> {
+        let Some(asked) = self.asked.remove(&token) else { return Vec::new() };
         let found = match result {
             Ok(response) if asked.validation => read_epochs(&response),
             Ok(response) => read_offsets(&response),
@@ -271,6 +289,7 @@ impl Positions {
             cx.news.push(News::Undecodable { error });
             BTreeMap::new()
         });
+        let mut troubled = Vec::new();
         for (ix, stamp) in asked.entries {
             let place = cx.names.named(ix);
             let answer = found.get(&(place.0.to_string(), place.1)).copied();
@@ -281,7 +300,11 @@ impl Positions {
                 Some(answer) if answer.code.is_ok() => self.listed(cx, p, answer),
                 other => self.failed(cx, p, other.map(|a| a.code)),
             }
+            if p.trouble.is_some() {
+                troubled.push(ix);
+            }
         }
+        troubled
     }
 
     fn listed(&self, cx: &mut Cx<'_>, p: &mut Partition, answer: Found) {
@@ -311,13 +334,12 @@ impl Positions {
         // An undefined end says that the broker knows of no truncation.
         if answer.offset >= 0 && answer.epoch >= 0 && answer.offset < p.offset {
             p.trouble = Some(Trouble::Truncated { end: answer.offset });
-            self.settle_trouble(cx, p);
         }
     }
 
     fn failed(&self, cx: &mut Cx<'_>, p: &mut Partition, code: Option<ErrorCode>) {
         let (first, max) = (self.config.retry_backoff, self.config.retry_backoff_max);
-        p.position_due = cx.now.mono + cx.rng.backoff(first, max, p.attempts);
+        p.position_due = Some(cx.now.mono + cx.rng.backoff(first, max, p.attempts));
         p.attempts = p.attempts.saturating_add(1);
         let Some(code) = code else { return };
         match list_offsets_class(code) {
@@ -330,7 +352,7 @@ impl Positions {
                 let (topic, number) = cx.names.named(p.ix);
                 let error =
                     Error::from_code(code).with_topic(topic.clone()).with_partition(number).with_api("ListOffsets");
-                p.position_due = cx.now.mono + max.max(Duration::from_secs(1));
+                p.position_due = Some(cx.now.mono + hopeless(p.attempts));
                 cx.events.push_back(Event::ConsumerFailed { consumer: self.ix, error });
             }
         }

@@ -35,6 +35,8 @@ pub(super) struct Session {
     epoch: i32,
     by_id: bool,
     known: BTreeMap<PartitionIx, Wanted>,
+    /// Names of the topics that are asked for by id.
+    ids: BTreeMap<Uuid, Arc<str>>,
 }
 
 /// The session's part of a request.
@@ -57,6 +59,9 @@ impl Session {
             self.reset();
         }
         self.by_id = by_id;
+        if by_id {
+            self.ids = wanted.iter().map(|(_, w)| (w.topic_id, w.topic.clone())).collect();
+        }
         if self.epoch == INITIAL {
             self.known = wanted.iter().cloned().collect();
             return Ask { id: self.id, epoch: INITIAL, topics: topics(wanted.iter(), by_id), ..Ask::default() };
@@ -88,6 +93,11 @@ impl Session {
         ask
     }
 
+    /// Whether the next request only tells changes.
+    pub(super) fn is_incremental(&self) -> bool {
+        self.epoch != INITIAL
+    }
+
     /// What the answer did to the session. True: the answer counts.
     pub(super) fn answered(&mut self, code: ErrorCode, id: i32) -> bool {
         if !code.is_ok() {
@@ -97,8 +107,7 @@ impl Session {
         if id == NONE {
             // The broker keeps no session for us, or closed it.
             self.id = NONE;
-            self.epoch = INITIAL;
-            self.known.clear();
+            self.reset();
         } else {
             let next = if self.epoch == i32::MAX { 1 } else { self.epoch + 1 };
             self.epoch = if id == self.id && self.epoch != INITIAL { next } else { 1 };
@@ -113,10 +122,21 @@ impl Session {
         self.known.clear();
     }
 
-    /// The partitions that a sessionful answer may name, by topic name or id.
-    pub(super) fn find(&self, name: &str, id: Uuid, number: i32) -> Option<PartitionIx> {
-        let matches = |w: &Wanted| w.number == number && if self.by_id { w.topic_id == id } else { *w.topic == *name };
-        self.known.iter().find(|(_, w)| matches(w)).map(|(ix, _)| *ix)
+    /// The name of a topic that an answer names by its id.
+    pub(super) fn name_of(&self, id: Uuid) -> Option<&Arc<str>> {
+        self.ids.get(&id)
+    }
+
+    /// Whether the broker surely keeps a session for us, in this state.
+    pub(super) fn is_open(&self) -> bool {
+        self.id != NONE && self.epoch != INITIAL
+    }
+
+    /// What to send so that the broker forgets the session.
+    pub(super) fn close(&mut self) -> Ask {
+        let ask = Ask { id: self.id, epoch: FINAL, ..Ask::default() };
+        *self = Self::default();
+        ask
     }
 }
 
@@ -223,6 +243,17 @@ mod tests {
         let ask = s.ask(13, &[new]);
         assert_eq!(ask.forgotten[0].topic_id, Uuid([7; 16]));
         assert_eq!(ask.topics[0].topic_id, Uuid([8; 16]));
+    }
+
+    #[test]
+    fn a_session_is_closed_by_its_number() {
+        let mut s = Session::default();
+        assert!(!s.is_open());
+        s.ask(13, &[want(0, 0)]);
+        s.answered(ErrorCode::NONE, 77);
+        assert!(s.is_open());
+        let ask = s.close();
+        assert_eq!((ask.id, ask.epoch, ask.topics.len(), s.is_open()), (77, -1, 0, false));
     }
 
     #[test]
