@@ -21,6 +21,7 @@ impl Producer {
         while let Some(partition) = self.index.delivery.pop(now) {
             self.expire(cx, partition);
         }
+        self.ask_at = self.ask_at.filter(|at| *at > now);
         let Self { topics, index, queues, .. } = self;
         topics.expire(now, |topic| {
             index.active.iter().any(|p| queues.get(p).is_some_and(|queue| queue.place.0 == topic))

@@ -83,6 +83,7 @@ impl Producer {
         };
         let (first, max) = (self.config.retry_backoff, self.config.retry_backoff_max);
         self.identities.failed(cx.now, cx.rng, first, max, error);
+        self.ask_at = self.identities.wanted();
     }
 
     /// The producer is of no more use: all that it has and gets fails with this.

@@ -34,6 +34,8 @@ pub(crate) struct Producer {
     pub(super) requests: BTreeMap<u64, Vec<Item>>,
     /// The InitProducerId request under way.
     pub(super) asking: Option<u64>,
+    /// When a failed request for a producer id is to be repeated.
+    pub(super) ask_at: Option<Time>,
     pub(super) next_token: u64,
     pub(super) collects: BTreeMap<CollectId, Vec<PartitionIx>>,
     pub(super) next_collect: u64,
@@ -62,6 +64,7 @@ impl Producer {
             topics: Topics::new(ix, config.metadata_max_idle.max(config.max_block)),
             requests: BTreeMap::new(),
             asking: None,
+            ask_at: None,
             next_token: 0,
             collects: BTreeMap::new(),
             next_collect: 0,
@@ -252,7 +255,7 @@ impl RoleMachine for Producer {
             (self.index.linger.next(), Why::Linger),
             (self.index.delivery.next(), Why::Delivery),
             (self.index.backoff.next(), Why::Backoff),
-            (self.wants_identity().filter(|at| *at > Time::ZERO), Why::Backoff),
+            (self.ask_at, Why::Backoff),
             (self.topics.next(), Why::Idle),
             (self.closing.map(|(_, deadline)| deadline), Why::Operation),
         ];

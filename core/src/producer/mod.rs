@@ -12,6 +12,8 @@ mod handover;
 mod identity;
 mod index;
 mod machine;
+#[cfg(test)]
+mod model;
 mod outcome;
 mod partitioner;
 mod queue;
@@ -21,8 +23,6 @@ mod send;
 mod sequence;
 mod split;
 mod terms;
-#[cfg(test)]
-mod tests;
 mod topics;
 
 pub use accumulator::{Accumulator, Facts, Head, Plain, Sealed};

@@ -126,7 +126,7 @@ pub(crate) fn is_past(entered: Time, limit: Duration, now: Time) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::batch;
+    use super::super::model::batch;
     use super::*;
     use crate::error::Fate;
 

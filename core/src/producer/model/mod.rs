@@ -1,4 +1,10 @@
-//! What the unit tests of the back half share.
+//! A reference model for the back half: a cluster with real sequence checks, random faults, and what must hold whatever
+//! happens (contracts section 3).
+
+mod broker;
+mod monitor;
+mod run;
+mod world;
 
 use super::handover::Batch;
 use crate::codec::Codec;
@@ -6,7 +12,7 @@ use crate::record::BodyBuf;
 use crate::{BatchNo, Time, Timestamp};
 use bytes::Bytes;
 
-/// A batch of so many records, all of them its number.
+/// A batch of so many records; each says its batch's number and its place.
 pub(super) fn batch(no: u64, count: u32) -> Batch {
     let mut buf = BodyBuf::with_limit(64 * count as usize + 64);
     for i in 0..count {

@@ -1,0 +1,487 @@
+//! The producer, the front that feeds it, the links and brokers around it, and the faults.
+
+use super::batch;
+use super::broker::{Log, Seen};
+use super::monitor::Monitor;
+use crate::client::Event;
+use crate::client::role::{Cx, Lane, LinkFacts, Needs, News, Request, RequestError, Response, RoleMachine, Tag};
+use crate::cluster::Coordinators;
+use crate::config::{Acks, ClientConfig, ProducerConfig};
+use crate::metadata::{Diff, Names, Node, PartitionView, TopicView, View};
+use crate::producer::handover::{Batch, Collect, Left, Take, Taken};
+use crate::producer::machine::Producer;
+use crate::rng::Rng;
+use crate::stats::Stats;
+use crate::wire::messages::api_versions::ApiVersion;
+use crate::wire::messages::produce::{LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse};
+use crate::wire::messages::{ApiVersionsResponse, InitProducerIdResponse, ProduceRequest, ProduceResponse};
+use crate::wire::{ApiKey, ApiRanges, Message, Reader, Writer};
+use crate::{BrokerId, Error, ErrorCode, ErrorKind, Now, PartitionIx, ProducerIx, Time, Timestamp, TopicIx};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) const BROKERS: i32 = 3;
+
+/// One partition with its slot in the front.
+pub(super) struct Place {
+    pub(super) ix: PartitionIx,
+    pub(super) log: Log,
+    pub(super) past: Vec<Log>,
+    pub(super) slot: VecDeque<Batch>,
+    next_no: u64,
+}
+
+/// A request on its way.
+struct Flight {
+    tag: Tag,
+    version: i16,
+    body: Vec<u8>,
+    answer: Option<Result<Vec<u8>, ()>>,
+    silent: bool,
+    partitions: Vec<PartitionIx>,
+}
+
+#[derive(Default)]
+pub(super) struct Link {
+    pub(super) up: bool,
+    flights: VecDeque<Flight>,
+}
+
+pub(super) struct World {
+    pub(super) dice: Rng,
+    pub(super) now: Now,
+    names: Names,
+    topic: TopicIx,
+    view: Arc<View>,
+    pub(super) places: Vec<Place>,
+    pub(super) links: BTreeMap<BrokerId, Link>,
+    init: Option<(Tag, BrokerId, i16)>,
+    next_id: i64,
+    pub(super) producer: Producer,
+    pub(super) monitor: Monitor,
+    pub(super) stats: Stats,
+    pub(super) acks: Acks,
+    versions: ApiRanges,
+    cx_rng: Rng,
+    coordinators: Coordinators,
+    events: VecDeque<Event>,
+    news: Vec<News>,
+    /// Chance of a fault per request and partition, in 1000.
+    pub(super) faults: u64,
+    pub(super) stale: bool,
+    pub(super) errors: Vec<Error>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut dice = Rng::new(seed);
+        let mut config = ProducerConfig::default();
+        let mode = dice.below(10);
+        config.enable_idempotence = mode < 7;
+        config.acks = match mode {
+            7 => Acks::One,
+            8 => Acks::Zero,
+            _ => Acks::All,
+        };
+        config.max_in_flight_requests_per_connection = 1 + dice.below(5) as u32;
+        config.linger = Duration::ZERO;
+        config.retry_backoff = Duration::from_millis(20);
+        config.retry_backoff_max = Duration::from_millis(100);
+        config.delivery_timeout = Duration::from_millis([900, 5_000, 60_000][dice.below(3) as usize]);
+        config.max_request_size = [60, 400, 100_000][dice.below(3) as usize];
+        if dice.below(10) == 0 {
+            config.retries = dice.below(3) as u32;
+        }
+        let highest = if dice.below(2) == 0 { 13 } else { 9 };
+        let api = |key, max| ApiVersion { api_key: key, min_version: 0, max_version: max, ..Default::default() };
+        let versions = ApiVersionsResponse {
+            api_keys: vec![api(ApiKey::PRODUCE, highest), api(ApiKey::INIT_PRODUCER_ID, 5)],
+            ..Default::default()
+        };
+        let mut names = Names::default();
+        let topic = names.topic("t");
+        let mut places: Vec<Place> = (0..1 + dice.below(4) as i32)
+            .map(|n| Place {
+                ix: names.partition(topic, n),
+                log: Log::new(1, BrokerId(1 + dice.below(BROKERS as u64) as i32)),
+                past: Vec::new(),
+                slot: VecDeque::new(),
+                next_no: 0,
+            })
+            .collect();
+        if dice.below(4) == 0 {
+            for place in &mut places {
+                place.log.max_bytes = 61 + [30, 60, 200][dice.below(3) as usize];
+            }
+        }
+        let idempotent = config.enable_idempotence;
+        let most = match () {
+            () if idempotent || config.retries == 0 => config.max_in_flight_requests_per_connection as usize,
+            () => 1,
+        };
+        let (acks, backoff) = (config.acks, Duration::from_millis(1));
+        let producer = Producer::new(ProducerIx(4), Arc::new(config), &ClientConfig::default());
+        let mut world = Self {
+            now: Now { mono: Time(1_000_000_000_000), wall: Timestamp(0) },
+            names,
+            topic,
+            view: Arc::default(),
+            places,
+            links: (1..=BROKERS).map(|b| (BrokerId(b), Link { up: true, ..Link::default() })).collect(),
+            init: None,
+            next_id: 100,
+            producer,
+            monitor: Monitor::new(idempotent, most),
+            stats: Stats::default(),
+            acks,
+            versions: ApiRanges::new(&versions),
+            cx_rng: dice.fork(),
+            coordinators: Coordinators::new((backoff, backoff), backoff),
+            events: VecDeque::new(),
+            news: Vec::new(),
+            faults: [0, 30, 150, 400][dice.below(4) as usize],
+            stale: true,
+            errors: Vec::new(),
+            dice,
+        };
+        world.with(|p, cx| p.want_topic(cx, "t".into()));
+        world
+    }
+
+    /// Calls the producer and takes what it says.
+    pub(super) fn with<T>(&mut self, call: impl FnOnce(&mut Producer, &mut Cx<'_>) -> T) -> T {
+        let view = self.view.clone();
+        let mut cx = Cx {
+            now: self.now,
+            rng: &mut self.cx_rng,
+            view: &view,
+            names: &mut self.names,
+            coordinators: &self.coordinators,
+            events: &mut self.events,
+            news: &mut self.news,
+            stats: &mut self.stats,
+        };
+        let out = call(&mut self.producer, &mut cx);
+        while let Some(event) = self.events.pop_front() {
+            self.monitor.event(&event);
+            if let Event::Failed { error, .. } = event {
+                self.errors.push(error);
+            }
+        }
+        for news in std::mem::take(&mut self.news) {
+            self.stale |= matches!(news, News::Stale { .. } | News::Leader { .. });
+        }
+        out
+    }
+
+    pub(super) fn chance(&mut self, in_1000: u64) -> bool {
+        self.dice.below(1000) < in_1000
+    }
+
+    /// The front seals a batch.
+    pub(super) fn seal(&mut self) {
+        let (at, count) = (self.dice.below(self.places.len() as u64) as usize, 1 + self.dice.below(6) as u32);
+        let place = &mut self.places[at];
+        let mut sealed = batch(place.next_no, count);
+        sealed.entered = self.now.mono;
+        place.next_no += 1;
+        place.slot.push_back(sealed);
+        let (ix, left) = (place.ix, left(&place.slot));
+        self.with(|p, cx| p.handle_slots(cx, &[(ix, left)]));
+    }
+
+    /// Answers every collect, as the engine does.
+    pub(super) fn collect(&mut self) -> bool {
+        let mut collect = Collect::default();
+        let mut any = false;
+        let mut rounds = 0;
+        while self.producer.poll_collect(self.now, &self.view, &self.names, &mut collect) {
+            any = true;
+            rounds += 1;
+            assert!(rounds < 1000, "asks for ever");
+            let mut taken = Vec::new();
+            let mut bytes = 0;
+            for ix in &collect.from {
+                let place = self.places.iter_mut().find(|p| p.ix == *ix).unwrap();
+                let due = |b: &Batch| match collect.take {
+                    Take::Expire { entered_before } => b.entered < entered_before,
+                    Take::Send => bytes == 0 || bytes < collect.max_bytes,
+                };
+                let batch = if place.slot.front().is_some_and(due) { place.slot.pop_front() } else { None };
+                if let Some(batch) = &batch {
+                    bytes += batch.body.len();
+                    self.monitor.taken(*ix, batch.no, batch.count);
+                }
+                taken.push(Taken { partition: *ix, batch, left: left(&place.slot) });
+            }
+            self.with(|p, cx| p.handle_taken(cx, collect.id, &mut taken));
+            assert!(taken.is_empty());
+        }
+        any
+    }
+
+    /// Offers every link that is up until nobody wants it.
+    pub(super) fn offer(&mut self) -> bool {
+        let mut any = false;
+        let up: Vec<BrokerId> = self.links.iter().filter(|(_, link)| link.up).map(|(b, _)| *b).collect();
+        let mut needs = Needs::default();
+        self.producer.needs(
+            &mut needs,
+            &crate::client::role::Known { view: &self.view, names: &self.names, coordinators: &self.coordinators },
+        );
+        for broker in up {
+            for lane in [Lane::Control, Lane::Produce(ProducerIx(4))] {
+                if !(needs.any.contains(&lane) || needs.links.contains(&(broker, lane))) {
+                    continue;
+                }
+                loop {
+                    let versions = self.versions.clone();
+                    let in_flight = self.links[&broker].flights.len();
+                    let facts = LinkFacts { broker, lane, versions: &versions, in_flight, queued: 0 };
+                    let Some(request) = self.with(|p, cx| p.poll_request(&facts, cx)) else { break };
+                    any = true;
+                    self.take_request(broker, lane, request);
+                }
+            }
+        }
+        any
+    }
+
+    fn take_request(&mut self, broker: BrokerId, lane: Lane, request: Request) {
+        if request.api == ApiKey::INIT_PRODUCER_ID {
+            assert_eq!(lane, Lane::Control);
+            assert!(self.init.is_none(), "asked twice");
+            self.init = Some((request.tag, broker, request.version));
+            return;
+        }
+        assert_eq!((request.api, lane), (ApiKey::PRODUCE, Lane::Produce(ProducerIx(4))));
+        let body = request.body.concat();
+        let message = ProduceRequest::decode(&mut Reader::new(&body), request.version).expect("a Produce request");
+        let mut partitions = Vec::new();
+        for topic in &message.topic_data {
+            for part in &topic.partition_data {
+                let ix = self.names.find("t", part.index).unwrap();
+                assert!(!partitions.contains(&ix), "a partition twice in one request");
+                let seen = Seen::read(part.records.as_ref().unwrap());
+                self.monitor.sent(ix, broker, &seen, request.silent);
+                partitions.push(ix);
+            }
+        }
+        let (tag, version, silent) = (request.tag, request.version, request.silent);
+        let flight = Flight { tag, version, body, answer: None, silent, partitions };
+        self.links.get_mut(&broker).unwrap().flights.push_back(flight);
+    }
+
+    /// A broker works on the next request of its link.
+    pub(super) fn work(&mut self, broker: BrokerId) -> bool {
+        let flights = &self.links[&broker].flights;
+        let Some(at) = flights.iter().position(|f| f.answer.is_none()) else { return false };
+        let (body, version) = (flights[at].body.clone(), flights[at].version);
+        let message = ProduceRequest::decode(&mut Reader::new(&body), version).unwrap();
+        let mut answer = ProduceResponse::default();
+        for topic in message.topic_data {
+            let mut parts = Vec::new();
+            for part in topic.partition_data {
+                let index = part.index;
+                let place = self.places.iter().position(|p| self.names.place(p.ix).1 == index).unwrap();
+                let by_id = version >= 13;
+                let id = if by_id { topic.topic_id } else { self.places[place].log.id };
+                if let Some(said) = self.append(broker, place, id, &part.records.unwrap()) {
+                    parts.push(PartitionProduceResponse { index, ..said });
+                }
+            }
+            answer.responses.push(TopicProduceResponse {
+                name: topic.name,
+                topic_id: topic.topic_id,
+                partition_responses: parts,
+            });
+        }
+        if version < 10 {
+            answer
+                .responses
+                .iter_mut()
+                .flat_map(|t| &mut t.partition_responses)
+                .for_each(|p| p.current_leader = Default::default());
+        } else {
+            let node = |b| NodeEndpoint { node_id: BrokerId(b), host: "h".into(), port: 9, ..Default::default() };
+            answer.node_endpoints = (1..=BROKERS).map(node).collect();
+        }
+        let mut w = Writer::new();
+        answer.encode(&mut w, version).expect("an answer");
+        let mut bytes = w.into_vec();
+        if self.chance(self.faults / 8) {
+            bytes.truncate(bytes.len() / 2);
+        }
+        self.links.get_mut(&broker).unwrap().flights[at].answer = Some(Ok(bytes));
+        true
+    }
+
+    /// Appends one batch, with a fault before or after. `None`: the partition is left out of the answer.
+    fn append(
+        &mut self,
+        broker: BrokerId,
+        place: usize,
+        id: crate::wire::Uuid,
+        batch: &Bytes,
+    ) -> Option<PartitionProduceResponse> {
+        let refuse =
+            |code: ErrorCode| PartitionProduceResponse { error_code: code, base_offset: -1, ..Default::default() };
+        let (early, late) = (self.chance(self.faults / 2), self.chance(self.faults / 2));
+        let dice = self.dice.below(100);
+        let log = &mut self.places[place].log;
+        if id != log.id {
+            return Some(refuse(ErrorCode::UNKNOWN_TOPIC_ID));
+        }
+        if log.leader != Some(broker) {
+            let leader_id = log.leader.unwrap_or(BrokerId(-1));
+            let current_leader = LeaderIdAndEpoch { leader_id, leader_epoch: log.epoch };
+            return Some(PartitionProduceResponse { current_leader, ..refuse(ErrorCode(6)) });
+        }
+        if early {
+            return Some(refuse(ErrorCode([19, 19, 19, 3, 6, 87, 2, 29][dice as usize % 8])));
+        }
+        match log.append(&Seen::read(batch)) {
+            Err(code) => Some(refuse(code)),
+            Ok(_) if late && dice < 20 => None,
+            Ok(base) if late => {
+                let code = ErrorCode([7, 7, 6, 3, 56, 20, -1][dice as usize % 7]);
+                // Not every broker names the offset of what it could not replicate.
+                let base_offset = if dice % 3 == 0 { -1 } else { base };
+                Some(PartitionProduceResponse { error_code: code, base_offset, ..Default::default() })
+            }
+            Ok(base) => Some(PartitionProduceResponse { base_offset: base, ..Default::default() }),
+        }
+    }
+
+    /// The oldest finished answer of a link arrives.
+    pub(super) fn arrive(&mut self, broker: BrokerId) -> bool {
+        let flights = &mut self.links.get_mut(&broker).unwrap().flights;
+        if flights.front().is_none_or(|f| f.answer.is_none()) {
+            return false;
+        }
+        let flight = flights.pop_front().unwrap();
+        let frame = if flight.silent { Vec::new() } else { flight.answer.unwrap().unwrap() };
+        self.back(broker, flight.tag, &flight.partitions, Ok(Response { version: flight.version, frame, at: 0 }));
+        true
+    }
+
+    fn back(&mut self, broker: BrokerId, tag: Tag, of: &[PartitionIx], result: Result<Response, RequestError>) {
+        for partition in of {
+            self.monitor.returned(*partition);
+        }
+        self.with(|p, cx| p.handle_response(cx, broker, tag, result));
+    }
+
+    /// A link ends: what it carries was worked on or not, and nobody says which.
+    pub(super) fn cut(&mut self, broker: BrokerId) {
+        let mut unsent = 0;
+        while self.links[&broker].flights.iter().any(|f| f.answer.is_none()) {
+            if self.chance(400) {
+                unsent = self.links[&broker].flights.iter().filter(|f| f.answer.is_none()).count();
+                break;
+            }
+            self.work(broker);
+        }
+        let sent_none = self.dice.below(unsent as u64 + 1) as usize;
+        let link = self.links.get_mut(&broker).unwrap();
+        link.up = false;
+        let flights = std::mem::take(&mut link.flights);
+        let sent = flights.len() - sent_none;
+        for (i, flight) in flights.into_iter().enumerate() {
+            let why = Error::new(ErrorKind::Connect, "the connection ended").with_broker(broker.0);
+            let error = if i < sent { RequestError::Lost(why) } else { RequestError::NotSent(why) };
+            self.back(broker, flight.tag, &flight.partitions, Err(error));
+        }
+    }
+
+    /// The answer to InitProducerId arrives.
+    pub(super) fn identify(&mut self) -> bool {
+        let Some((tag, broker, version)) = self.init.take() else { return false };
+        let result = if self.chance(self.faults) {
+            Err(RequestError::Lost(Error::new(ErrorKind::Connect, "the connection ended")))
+        } else {
+            let busy = self.chance(self.faults);
+            self.next_id += i64::from(!busy);
+            let answer = InitProducerIdResponse {
+                error_code: ErrorCode(if busy { 14 } else { 0 }),
+                producer_id: if busy { -1 } else { self.next_id },
+                // Close to the last epoch, so that runs come to it.
+                producer_epoch: if self.dice.below(3) == 0 { i16::MAX - 2 } else { 0 },
+                ..Default::default()
+            };
+            let mut w = Writer::new();
+            answer.encode(&mut w, version).unwrap();
+            Ok(Response { version, frame: w.into_vec(), at: 0 })
+        };
+        self.with(|p, cx| p.handle_response(cx, broker, tag, result));
+        true
+    }
+
+    pub(super) fn pass(&mut self, by: Duration) {
+        self.now.mono = self.now.mono + by;
+        self.with(|p, cx| p.handle_timeout(cx));
+        let wake = self.producer.poll_timeout();
+        assert!(wake.is_none_or(|w| w.at > self.now.mono), "wakes for ever: {wake:?} at {:?}", self.now.mono);
+    }
+
+    pub(super) fn until_wake(&self) -> Option<Duration> {
+        Some(self.producer.poll_timeout()?.at.since(self.now.mono))
+    }
+
+    /// A new metadata answer.
+    pub(super) fn refresh(&mut self) {
+        self.stale = false;
+        let old = self.view.clone();
+        let before = old.topic(self.topic);
+        let mut diff = Diff { topics: vec![self.topic], ..Diff::default() };
+        let incarnation = self.places[0].log.incarnation;
+        if before.is_some_and(|t| t.incarnation != incarnation) {
+            diff.recreated.push(self.topic);
+        }
+        let partitions = self.places.iter().zip(0..).map(|(place, number)| {
+            let (leader, leader_epoch) = (place.log.leader, place.log.epoch);
+            let known = before.and_then(|t| t.partition(number)).map(|p| (p.leader, p.leader_epoch));
+            if known != Some((leader, leader_epoch)) {
+                diff.moved.push(place.ix);
+            }
+            PartitionView {
+                ix: place.ix,
+                number,
+                leader,
+                leader_epoch,
+                replicas: Vec::new(),
+                isr: Vec::new(),
+                offline: Vec::new(),
+                error: ErrorCode::NONE,
+            }
+        });
+        let topic = TopicView {
+            ix: self.topic,
+            name: "t".into(),
+            id: self.places[0].log.id,
+            incarnation,
+            internal: false,
+            doubt: None,
+            partitions: partitions.collect(),
+        };
+        let node = |b| Node { id: BrokerId(b), host: "h".into(), port: 9, rack: None };
+        self.view = Arc::new(View {
+            version: old.version + 1,
+            brokers: (1..=BROKERS).map(|b| (BrokerId(b), node(b))).collect(),
+            topics: [(self.topic, Arc::new(topic))].into(),
+            ..View::default()
+        });
+        self.with(|p, cx| p.handle_metadata(cx, &diff));
+    }
+}
+
+fn left(slot: &VecDeque<Batch>) -> Left {
+    Left {
+        packed: slot.len() as u32,
+        bytes: slot.iter().map(|b| b.body.len() as u64).sum(),
+        oldest_entry: slot.front().map(|b| b.entered),
+        ..Left::default()
+    }
+}
