@@ -1,9 +1,9 @@
 //! What comes over from the front: levels of slots, and the batches that were asked for.
 
+use super::entry::Entry;
 use super::handover::{Batch, Collect, Left, Take, Taken};
 use super::index::NOBODY;
 use super::machine::Producer;
-use super::queue::Entry;
 use super::report::is_past;
 use crate::client::role::Cx;
 use crate::error::{Error, ErrorKind};

@@ -3,8 +3,9 @@
 //! The methods of the machine lie with their jobs: `collect` (from the front), `send` (to a link), `answer` (from a broker),
 //! `expiry` (by time), `identity` (the producer id).
 
+use super::entry::Entry;
 use super::index::{Climate, Index};
-use super::queue::{Entry, Minting, Queue};
+use super::queue::{Minting, Queue};
 use super::report::About;
 use super::request::Item;
 use super::sequence::Identities;

@@ -4,12 +4,12 @@
 //! batch, not another place. So a batch that comes back is where it belongs already (rule 2), and order never depends on
 //! sequence numbers, which wrap and change (contracts A22).
 
+use super::entry::Entry;
 use super::handover::{Batch, Left};
 use super::index::Filed;
 use super::sequence::{Identity, Stamp, Window};
 use super::terms::Terms;
-use crate::error::{Error, Fate};
-use crate::record::HEADER_LEN;
+use crate::error::Fate;
 use crate::{BatchNo, BrokerId, PartitionIx, Time, TopicIx};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -47,41 +47,6 @@ pub(crate) enum Minting {
     Waiting,
     /// Under this one, once the window has taken it.
     Under(Identity),
-}
-
-/// A batch without an outcome.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) batch: Batch,
-    /// The number that it, or the batch that it was split from, got at seal: what the queue is sorted by.
-    pub(crate) order: u64,
-    pub(crate) stamp: Option<Stamp>,
-    pub(crate) fate: Fate,
-    pub(crate) refused_only: bool,
-    /// How often it was sent.
-    pub(crate) attempts: u32,
-    /// The request that it is under way in.
-    pub(crate) sent: Option<u64>,
-    /// What went wrong last, and where.
-    pub(crate) last: Option<(Error, Option<BrokerId>)>,
-}
-
-impl Entry {
-    pub(crate) fn new(batch: Batch) -> Self {
-        let order = batch.no.0;
-        let (fate, refused_only) = (Fate::NotWritten, false);
-        Self { batch, order, stamp: None, fate, refused_only, attempts: 0, sent: None, last: None }
-    }
-
-    /// Whether its records may be in the log, as far as is known now (contracts A2).
-    pub(crate) fn possibly_written(&self) -> bool {
-        self.fate != Fate::NotWritten || self.sent.is_some()
-    }
-
-    /// Bytes that it takes in a request.
-    pub(crate) fn size(&self) -> usize {
-        HEADER_LEN + self.batch.body.len()
-    }
 }
 
 /// A partition.
@@ -388,5 +353,224 @@ impl Queue {
             self.close_window();
         }
         gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::batch;
+    use super::super::outcome::Mode;
+    use super::*;
+    use crate::config::Acks;
+
+    const WHO: Identity = Identity { id: 9, epoch: 0 };
+    const NEXT: Identity = Identity { id: 9, epoch: 1 };
+    const UNDER: Minting = Minting::Under(WHO);
+    const ONE: BrokerId = BrokerId(1);
+    const TWO: BrokerId = BrokerId(2);
+
+    fn queue(batches: u64) -> Queue {
+        let terms = Terms {
+            acks: Acks::All,
+            mode: Mode { idempotent: true, retries: u32::MAX },
+            in_flight: 5,
+            delivery_timeout: Duration::from_secs(120),
+            linger: Duration::ZERO,
+        };
+        let mut queue = Queue::new(PartitionIx(0), (TopicIx(0), 0), terms);
+        queue.lead(Some((ONE, 3)));
+        (0..batches).for_each(|no| queue.push(batch(no, 2)));
+        queue
+    }
+
+    /// Sends what may be sent; the batch's number and base sequence.
+    fn send(queue: &mut Queue, request: u64, minting: Minting) -> Option<(u64, i32)> {
+        let at = queue.ready(minting)?;
+        let stamp = queue.send(at, request, ONE, minting, Time(0))?;
+        Some((queue.entry(at)?.batch.no.0, stamp.base))
+    }
+
+    fn succeed(queue: &mut Queue, request: u64, no: u64) {
+        let at = queue.returned(request, BatchNo(no)).unwrap();
+        queue.succeeded(Time(0));
+        queue.resolve(at).unwrap();
+        assert!(!queue.settle());
+    }
+
+    fn streaming(batches: u64) -> Queue {
+        let mut queue = queue(batches + 1);
+        assert_eq!(send(&mut queue, 100, UNDER), Some((0, 0)));
+        succeed(&mut queue, 100, 0);
+        queue
+    }
+
+    #[test]
+    fn nothing_is_sent_without_a_producer_id() {
+        let queue = queue(1);
+        assert_eq!(queue.ready(Minting::Waiting), None);
+        assert!(!queue.wants(Minting::Waiting));
+        assert_eq!(queue.ready(UNDER), Some(0));
+        assert_eq!(queue.ready(Minting::Unstamped), Some(0));
+    }
+
+    #[test]
+    fn only_one_batch_is_under_way_until_one_was_acknowledged_then_five() {
+        let mut queue = queue(9);
+        assert_eq!(send(&mut queue, 0, UNDER), Some((0, 0)));
+        assert_eq!(send(&mut queue, 1, UNDER), None);
+        succeed(&mut queue, 0, 0);
+        let sent: Vec<_> = (1..9).map_while(|request| send(&mut queue, request, UNDER)).collect();
+        assert_eq!(sent, [(1, 2), (2, 4), (3, 6), (4, 8), (5, 10)]);
+    }
+
+    #[test]
+    fn a_batch_that_comes_back_goes_first_and_with_its_own_stamp() {
+        let mut queue = streaming(3);
+        for request in 0..3 {
+            send(&mut queue, request, UNDER);
+        }
+        for (request, no) in [(1, 2), (0, 1), (2, 3)] {
+            let at = queue.returned(request, BatchNo(no)).unwrap();
+            queue.entry_mut(at).unwrap().fate = Fate::Unknown;
+            queue.again(None);
+            queue.settle();
+        }
+        assert_eq!(send(&mut queue, 5, UNDER), Some((1, 2)));
+        assert_eq!(send(&mut queue, 6, UNDER), None, "the oldest alone");
+        succeed(&mut queue, 5, 1);
+        assert_eq!(send(&mut queue, 7, UNDER), Some((2, 4)));
+        assert_eq!(send(&mut queue, 8, UNDER), Some((3, 6)));
+    }
+
+    #[test]
+    fn a_new_epoch_is_taken_only_when_nothing_under_the_old_one_is_unresolved() {
+        let mut queue = streaming(3);
+        send(&mut queue, 0, UNDER);
+        send(&mut queue, 1, UNDER);
+        let next = Minting::Under(NEXT);
+        assert_eq!(queue.ready(next), None, "mints nothing");
+        let at = queue.returned(1, BatchNo(2)).unwrap();
+        queue.entry_mut(at).unwrap().fate = Fate::Unknown;
+        queue.again(None);
+        succeed(&mut queue, 0, 1);
+        assert_eq!(send(&mut queue, 2, next), Some((2, 4)), "but what is stamped goes again as it is");
+        assert_eq!(queue.window.who(), Some(WHO));
+        succeed(&mut queue, 2, 2);
+        assert_eq!(send(&mut queue, 3, next), Some((3, 0)));
+        assert_eq!((queue.window.who(), queue.state), (Some(NEXT), State::Probing));
+    }
+
+    #[test]
+    fn a_failed_stamped_batch_closes_the_window_and_its_numbers_are_not_used_again() {
+        let mut queue = streaming(4);
+        for request in 0..3 {
+            send(&mut queue, request, UNDER);
+        }
+        let failed = queue.returned(0, BatchNo(1)).unwrap();
+        queue.resolve(failed);
+        queue.close_window();
+        assert!(!queue.settle(), "two are still on the wire");
+        assert_eq!(queue.ready(UNDER), None);
+        let doubtful = queue.returned(1, BatchNo(2)).unwrap();
+        queue.entry_mut(doubtful).unwrap().fate = Fate::Unknown;
+        queue.settle();
+        queue.returned(2, BatchNo(3)).unwrap();
+        assert!(queue.settle());
+        let lost: Vec<u64> = queue.reset().iter().map(|e| e.batch.no.0).collect();
+        assert_eq!(lost, [2], "what may be written cannot have two stamps");
+        assert_eq!(queue.ready(Minting::Under(NEXT)), None, "until there is an identity");
+        queue.resume();
+        assert_eq!(send(&mut queue, 5, Minting::Under(NEXT)), Some((3, 0)));
+    }
+
+    #[test]
+    fn an_expired_batch_on_the_wire_may_be_written_and_holds_the_partition_until_it_is_back() {
+        let mut queue = streaming(2);
+        send(&mut queue, 0, UNDER);
+        let gone = queue.expire(Time(0) + Duration::from_secs(120));
+        assert_eq!(gone.iter().map(Entry::possibly_written).collect::<Vec<_>>(), [true, false]);
+        assert!(!queue.settle());
+        assert_eq!(queue.returned(0, BatchNo(1)), None);
+        assert!(queue.settle());
+    }
+
+    #[test]
+    fn a_batch_that_was_never_stamped_expires_without_consequence() {
+        let mut queue = streaming(1);
+        queue.expire(Time(0) + Duration::from_secs(120));
+        assert!(!queue.settle());
+        assert_eq!(queue.state, State::Streaming);
+    }
+
+    #[test]
+    fn nothing_goes_to_a_new_leader_while_the_old_one_owes_answers() {
+        let mut queue = streaming(2);
+        send(&mut queue, 0, UNDER);
+        queue.lead(Some((TWO, 4)));
+        assert_eq!((queue.state, queue.ready(UNDER)), (State::Moving, None));
+        queue.returned(0, BatchNo(1)).unwrap();
+        queue.settle();
+        assert_eq!((queue.state, queue.ready(UNDER)), (State::Probing, Some(0)));
+    }
+
+    #[test]
+    fn a_new_leader_ends_the_pause_and_the_same_one_does_not() {
+        let mut queue = streaming(1);
+        queue.again(Some(Time(50)));
+        queue.lead(Some((ONE, 3)));
+        assert_eq!(queue.state, State::Backoff(Time(50)));
+        queue.wake(Time(49));
+        assert_eq!(queue.ready(UNDER), None);
+        queue.lead(Some((TWO, 4)));
+        assert_eq!(queue.ready(UNDER), Some(0));
+    }
+
+    #[test]
+    fn a_partition_keeps_its_numbers_while_metadata_does_not_know_it() {
+        let mut queue = streaming(2);
+        send(&mut queue, 0, UNDER);
+        succeed(&mut queue, 0, 1);
+        queue.lead(None);
+        queue.lead(Some((TWO, 4)));
+        assert_eq!(send(&mut queue, 1, UNDER), Some((2, 4)));
+    }
+
+    #[test]
+    fn the_parts_of_a_split_batch_stand_in_its_place_with_its_numbers() {
+        let mut queue = streaming(2);
+        send(&mut queue, 0, UNDER);
+        send(&mut queue, 1, UNDER);
+        let at = queue.returned(0, BatchNo(1)).unwrap();
+        let parts = vec![batch(CHILDREN, 1), batch(CHILDREN + 1, 1)];
+        queue.replace(at, parts);
+        queue.returned(1, BatchNo(2)).unwrap();
+        queue.again(None);
+        queue.settle();
+        assert_eq!(send(&mut queue, 2, UNDER), Some((CHILDREN, 2)));
+        succeed(&mut queue, 2, CHILDREN);
+        assert_eq!(send(&mut queue, 3, UNDER), Some((CHILDREN + 1, 3)));
+        assert_eq!(send(&mut queue, 4, UNDER), Some((2, 4)));
+    }
+
+    #[test]
+    fn after_a_long_silence_one_batch_goes_alone_again() {
+        let mut queue = streaming(2);
+        let late = Time(0) + LAPSE + Duration::from_nanos(1);
+        let at = queue.ready(UNDER).unwrap();
+        queue.send(at, 0, ONE, UNDER, late);
+        assert_eq!((queue.state, queue.ready(UNDER)), (State::Probing, None));
+    }
+
+    #[test]
+    fn a_batch_is_wanted_from_the_front_only_when_it_could_leave_at_once() {
+        let mut queue = streaming(1);
+        assert!(!queue.wants(UNDER), "one lies here unsent");
+        send(&mut queue, 0, UNDER);
+        assert!(queue.wants(UNDER));
+        queue.collecting = true;
+        assert!(!queue.wants(UNDER));
+        queue.collecting = false;
+        queue.stalled = true;
+        assert!(!queue.wants(UNDER));
     }
 }

@@ -1,6 +1,6 @@
 //! What a failed batch's senders are told: what happened, where, how often it was tried, and whether it may be written.
 
-use super::queue::Entry;
+use super::entry::Entry;
 use crate::error::{Error, ErrorCode, ErrorKind, Phase};
 use crate::{BrokerId, Time};
 use std::sync::Arc;

@@ -23,6 +23,8 @@ pub(super) struct Monitor {
     next: BTreeMap<Window, (i32, Option<Rec>)>,
     /// Numbers that parts of a split batch inherited.
     inherited: BTreeMap<Window, BTreeSet<i32>>,
+    /// Windows in which a batch ended otherwise than written: nothing may follow it (rule 11).
+    closed: BTreeSet<Window>,
     in_flight: BTreeMap<PartitionIx, Vec<BrokerId>>,
     /// Batches that the producer took over and that have no outcome: which records they hold.
     pub(super) open: BTreeMap<(PartitionIx, BatchNo), Vec<Rec>>,
@@ -53,6 +55,7 @@ impl Monitor {
         }
         assert!(seen.id >= 0 && seen.epoch >= 0 && seen.base >= 0, "a stamp that is none: {seen:?}");
         let window = (partition, seen.id, seen.epoch);
+        assert!(!self.closed.contains(&window), "{window:?}: goes on after a failure");
         let this = (seen.records.len(), seen.crc, seen.records[0]);
         let sent = self.sent.entry(window).or_default();
         if let Some(before) = sent.get(&seen.base) {
@@ -86,7 +89,13 @@ impl Monitor {
             }
             Event::Failed { partition, batch, error, .. } => {
                 let (possibly, text) = (error.possibly_written(), error.to_string());
-                for rec in self.close(*partition, *batch) {
+                let records = self.close(*partition, *batch);
+                let of = |(window, sent): (&Window, &BTreeMap<i32, (usize, u32, Rec)>)| {
+                    let holds = window.0 == *partition && sent.values().any(|(.., first)| *first == records[0]);
+                    holds.then_some(*window)
+                };
+                self.closed.extend(self.sent.iter().filter_map(of));
+                for rec in records {
                     self.end(*partition, rec, End::Failed { possibly, text: text.clone() });
                 }
             }

@@ -29,8 +29,27 @@ pub(super) struct Place {
     pub(super) ix: PartitionIx,
     pub(super) log: Log,
     pub(super) past: Vec<Log>,
-    pub(super) slot: VecDeque<Batch>,
+    slot: VecDeque<Batch>,
+    /// The batch that takes records, and since when.
+    open: Option<(Batch, Time)>,
     next_no: u64,
+}
+
+impl Place {
+    fn left(&self) -> Left {
+        let batches = || self.slot.iter().chain(self.open.as_ref().map(|(batch, _)| batch));
+        Left {
+            packed: self.slot.len() as u32,
+            bytes: batches().map(|b| b.body.len() as u64).sum(),
+            open_since: self.open.as_ref().map(|(_, since)| *since),
+            oldest_entry: batches().map(|b| b.entered).min(),
+            ..Left::default()
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slot.is_empty() && self.open.is_none()
+    }
 }
 
 /// A request on its way.
@@ -86,7 +105,7 @@ impl World {
             _ => Acks::All,
         };
         config.max_in_flight_requests_per_connection = 1 + dice.below(5) as u32;
-        config.linger = Duration::ZERO;
+        config.linger = Duration::from_millis([0, 5, 300][dice.below(3) as usize]);
         config.retry_backoff = Duration::from_millis(20);
         config.retry_backoff_max = Duration::from_millis(100);
         config.delivery_timeout = Duration::from_millis([900, 5_000, 60_000][dice.below(3) as usize]);
@@ -108,6 +127,7 @@ impl World {
                 log: Log::new(1, BrokerId(1 + dice.below(BROKERS as u64) as i32)),
                 past: Vec::new(),
                 slot: VecDeque::new(),
+                open: None,
                 next_no: 0,
             })
             .collect();
@@ -180,16 +200,27 @@ impl World {
         self.dice.below(1000) < in_1000
     }
 
-    /// The front seals a batch.
-    pub(super) fn seal(&mut self) {
+    /// The front opens a batch; one that is open is sealed before.
+    pub(super) fn append_records(&mut self) {
         let (at, count) = (self.dice.below(self.places.len() as u64) as usize, 1 + self.dice.below(6) as u32);
+        let (now, stays_open) = (self.now.mono, self.chance(300));
         let place = &mut self.places[at];
-        let mut sealed = batch(place.next_no, count);
-        sealed.entered = self.now.mono;
+        place.slot.extend(place.open.take().map(|(batch, _)| batch));
+        let mut fresh = batch(place.next_no, count);
+        fresh.entered = now;
         place.next_no += 1;
-        place.slot.push_back(sealed);
-        let (ix, left) = (place.ix, left(&place.slot));
+        if stays_open {
+            place.open = Some((fresh, now));
+        } else {
+            place.slot.push_back(fresh);
+        }
+        let (ix, left) = (place.ix, place.left());
         self.with(|p, cx| p.handle_slots(cx, &[(ix, left)]));
+    }
+
+    /// Records begin or cease to wait for memory.
+    pub(super) fn press(&mut self, waiting: bool) {
+        self.producer.handle_pressure(waiting);
     }
 
     /// Answers every collect, as the engine does.
@@ -209,12 +240,15 @@ impl World {
                     Take::Expire { entered_before } => b.entered < entered_before,
                     Take::Send => bytes == 0 || bytes < collect.max_bytes,
                 };
+                if place.slot.is_empty() && place.open.as_ref().is_some_and(|(b, _)| due(b)) {
+                    place.slot.extend(place.open.take().map(|(batch, _)| batch));
+                }
                 let batch = if place.slot.front().is_some_and(due) { place.slot.pop_front() } else { None };
                 if let Some(batch) = &batch {
                     bytes += batch.body.len();
                     self.monitor.taken(*ix, batch.no, batch.count);
                 }
-                taken.push(Taken { partition: *ix, batch, left: left(&place.slot) });
+                taken.push(Taken { partition: *ix, batch, left: place.left() });
             }
             self.with(|p, cx| p.handle_taken(cx, collect.id, &mut taken));
             assert!(taken.is_empty());
@@ -474,14 +508,5 @@ impl World {
             ..View::default()
         });
         self.with(|p, cx| p.handle_metadata(cx, &diff));
-    }
-}
-
-fn left(slot: &VecDeque<Batch>) -> Left {
-    Left {
-        packed: slot.len() as u32,
-        bytes: slot.iter().map(|b| b.body.len() as u64).sum(),
-        oldest_entry: slot.front().map(|b| b.entered),
-        ..Left::default()
     }
 }
