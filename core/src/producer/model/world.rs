@@ -90,6 +90,8 @@ pub(super) struct World {
     /// Chance of a fault per request and partition, in 1000.
     pub(super) faults: u64,
     pub(super) stale: bool,
+    /// Only faults that pass: then nothing may fail.
+    pub(super) gentle: bool,
     pub(super) errors: Vec<Error>,
 }
 
@@ -113,8 +115,12 @@ impl World {
         if dice.below(10) == 0 {
             config.retries = dice.below(3) as u32;
         }
+        let gentle = dice.below(4) == 0;
+        if gentle {
+            (config.delivery_timeout, config.retries) = (Duration::from_secs(60), u32::MAX);
+        }
         let highest = if dice.below(2) == 0 { 13 } else { 9 };
-        let api = |key, max| ApiVersion { api_key: key, min_version: 0, max_version: max, ..Default::default() };
+        let api = |key, max| ApiVersion { api_key: key, min_version: 0, max_version: max };
         let versions = ApiVersionsResponse {
             api_keys: vec![api(ApiKey::PRODUCE, highest), api(ApiKey::INIT_PRODUCER_ID, 5)],
             ..Default::default()
@@ -131,7 +137,7 @@ impl World {
                 next_no: 0,
             })
             .collect();
-        if dice.below(4) == 0 {
+        if dice.below(4) == 0 && !gentle {
             for place in &mut places {
                 place.log.max_bytes = 61 + [30, 60, 200][dice.below(3) as usize];
             }
@@ -163,6 +169,7 @@ impl World {
             news: Vec::new(),
             faults: [0, 30, 150, 400][dice.below(4) as usize],
             stale: true,
+            gentle,
             errors: Vec::new(),
             dice,
         };
@@ -363,7 +370,7 @@ impl World {
         let refuse =
             |code: ErrorCode| PartitionProduceResponse { error_code: code, base_offset: -1, ..Default::default() };
         let (early, late) = (self.chance(self.faults / 2), self.chance(self.faults / 2));
-        let dice = self.dice.below(100);
+        let (dice, gentle) = (self.dice.below(100), self.gentle);
         let log = &mut self.places[place].log;
         if id != log.id {
             return Some(refuse(ErrorCode::UNKNOWN_TOPIC_ID));
@@ -374,13 +381,15 @@ impl World {
             return Some(PartitionProduceResponse { current_leader, ..refuse(ErrorCode(6)) });
         }
         if early {
-            return Some(refuse(ErrorCode([19, 19, 19, 3, 6, 87, 2, 29][dice as usize % 8])));
+            let codes: &[i16] = if gentle { &[19, 3, 6] } else { &[19, 19, 19, 3, 6, 87, 2, 29] };
+            return Some(refuse(ErrorCode(codes[dice as usize % codes.len()])));
         }
         match log.append(&Seen::read(batch)) {
             Err(code) => Some(refuse(code)),
             Ok(_) if late && dice < 20 => None,
             Ok(base) if late => {
-                let code = ErrorCode([7, 7, 6, 3, 56, 20, -1][dice as usize % 7]);
+                let codes: &[i16] = if gentle { &[7, 6, 3, 56, 20] } else { &[7, 7, 6, 3, 56, 20, -1] };
+                let code = ErrorCode(codes[dice as usize % codes.len()]);
                 // Not every broker names the offset of what it could not replicate.
                 let base_offset = if dice % 3 == 0 { -1 } else { base };
                 Some(PartitionProduceResponse { error_code: code, base_offset, ..Default::default() })
