@@ -1,7 +1,9 @@
 //! Who runs the driver.
 
+use crate::Result;
 use crate::front::engine::MakeEngine;
-use crate::{Error, Result};
+#[cfg(any(feature = "tokio", feature = "blocking"))]
+use crate::{Error, ErrorKind};
 
 /// Who runs the driver of a [`Kafka`](crate::Kafka): [`Tokio`], [`AsyncStd`] or [`Blocking`], each with its Cargo feature.
 ///
@@ -39,7 +41,40 @@ pub struct AsyncStd;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Blocking;
 
-#[expect(dead_code, reason = "used by the adapters' impls")]
-fn refused(what: &str, error: &dyn std::fmt::Display) -> Error {
-    Error::new(crate::ErrorKind::Misuse, format!("cannot start the driver on {what}: {error}"))
+#[cfg(feature = "tokio")]
+impl Runtime for Tokio {
+    fn start(self, make: MakeEngine) -> Result<()> {
+        use klamm_core::driver::Net;
+        let net = klamm_tokio::TokioNet::new().map_err(|error| {
+            Error::new(ErrorKind::Misuse, error.to_string()).with_hint("connect with Blocking, say")
+        })?;
+        let engine = make.make(net.clock());
+        net.start(engine);
+        Ok(())
+    }
+}
+
+#[cfg(feature = "async-std")]
+impl Runtime for AsyncStd {
+    fn start(self, make: MakeEngine) -> Result<()> {
+        use klamm_core::driver::Net;
+        let net = klamm_async_std::AsyncStdNet::new();
+        let engine = make.make(net.clock());
+        net.start(engine);
+        Ok(())
+    }
+}
+
+#[cfg(feature = "blocking")]
+impl Runtime for Blocking {
+    fn start(self, make: MakeEngine) -> Result<()> {
+        use klamm_core::driver::Net;
+        let refused = |error: std::io::Error| {
+            Error::new(ErrorKind::Connect, format!("the system refuses a thread or a selector for the driver: {error}"))
+        };
+        let net = klamm_blocking::BlockingNet::new().map_err(refused)?;
+        let engine = make.make(net.clock());
+        // The thread ends with the client; nobody joins it.
+        net.start(engine).map(drop).map_err(refused)
+    }
 }

@@ -50,8 +50,10 @@ impl Sticky {
 struct Unplaced {
     line: VecDeque<Waiting>,
     wakers: Vec<Waker>,
-    /// The last answer about the topic, if it was an error.
+    /// Why the topic cannot be had; the next answer may say otherwise.
     error: Option<Error>,
+    /// The last answer about the topic, if it was an error that may pass.
+    doubt: Option<Error>,
     /// Nothing will come any more.
     refused: Option<Error>,
 }
@@ -261,6 +263,11 @@ impl TopicSlot {
         }
     }
 
+    /// The topic cannot be had right now: what its waits time out with.
+    pub(crate) fn doubt(&self, error: Error) {
+        locked(&self.unplaced).doubt = Some(error);
+    }
+
     /// The topic cannot be had: ends the wait of its records only (contracts B21).
     pub(crate) fn fail_waiting(&self, error: &Error, wakers: &mut Wakers) {
         let failed = {
@@ -287,7 +294,7 @@ impl TopicSlot {
     /// Fails what waited too long; tells of the next deadline.
     pub(crate) fn expire(&self, now: klamm_core::Time, wakers: &mut Wakers) {
         let mut late = Vec::new();
-        {
+        let doubt = {
             let mut unplaced = locked(&self.unplaced);
             while unplaced.line.front().is_some_and(|waiting| waiting.deadline <= now) {
                 late.extend(unplaced.line.pop_front());
@@ -295,10 +302,16 @@ impl TopicSlot {
             if let Some(next) = unplaced.line.front() {
                 self.shared.deadline_at(next.deadline);
             }
-        }
+            unplaced.doubt.clone()
+        };
         for waiting in late {
-            let why = format!("no broker told of topic {:?}; does it exist?", self.name);
+            let why =
+                format!("its partitions are not known{}", if doubt.is_none() { " (no broker answered)" } else { "" });
             let error = waiting.timed_out(&self.name, self.settings.max_block, why);
+            let error = match doubt.clone() {
+                Some(doubt) => error.with_source(doubt),
+                None => error,
+            };
             waiting.fail(error, wakers);
         }
     }

@@ -273,7 +273,10 @@ impl Client {
         if !end.aborted {
             end.aborted = late;
             self.cluster.close_all(self.now, late);
+            // Links that ended in peace just now are forgotten here: no input will come for them any more.
+            self.take_responses();
         }
+        let Some(end) = &mut self.end else { return };
         if self.cluster.is_empty() {
             end.done = true;
             let op = end.op;

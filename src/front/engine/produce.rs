@@ -33,10 +33,6 @@ impl Producer {
         self.slots.get(&partition)
     }
 
-    pub(super) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
-        self.slots.values()
-    }
-
     /// The core tells of a topic.
     pub(super) fn topic(&mut self, name: &str, shape: Result<TopicShape, Error>, wakers: &mut Wakers) {
         let Some(topic) = self.front.find(name) else { return };
@@ -46,6 +42,8 @@ impl Producer {
                     self.slots.entry(slot.ix).or_insert(slot);
                 }
             }
+            // It may pass: who waits goes on waiting, at most max.block.ms (PR-11).
+            Err(error) if error.is_retriable() => topic.doubt(error),
             Err(error) => topic.fail_waiting(&error, wakers),
         }
     }
