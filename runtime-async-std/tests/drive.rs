@@ -1,5 +1,6 @@
 //! The driver in an async-std task, against real sockets.
 
+#[expect(dead_code, reason = "the examples use the rest")]
 #[path = "../../runtime-blocking/tests/echo/mod.rs"]
 mod echo;
 

@@ -1,5 +1,6 @@
 //! The driver on a thread of its own, against real sockets.
 
+#[expect(dead_code, reason = "the examples use the rest")]
 mod echo;
 
 use echo::{Echo, Plan, Target, Told, cases, silence, story};
