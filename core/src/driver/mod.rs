@@ -28,7 +28,7 @@ const ROUNDS: usize = 64;
 const SLICES: usize = 64;
 /// Vectored writes of one connection in one round.
 const WRITES: usize = 4;
-/// Longer than this between two turns is a stall: what arrived meanwhile is read before any deadline is judged (contracts B5).
+/// Longer than this between two rounds is a stall: what arrived meanwhile is read before any deadline is judged (contracts B5).
 const STALL: Duration = Duration::from_secs(1);
 /// How long the outbox of a gracefully closed connection may take to leave.
 const LINGER: Duration = Duration::from_secs(2);
@@ -50,7 +50,9 @@ pub struct Driver<M: Machine, N: Net> {
     owed: usize,
     /// The earliest end of a graceful close.
     closing: Option<Time>,
-    last_turn: Option<Time>,
+    /// When the last round began, or the last poll ended.
+    last_seen: Option<Time>,
+    /// Deadlines wait for the next poll.
     stalled: bool,
     done: bool,
 }
@@ -70,7 +72,7 @@ impl<M: Machine, N: Net> Driver<M, N> {
             scratch: Vec::new(),
             owed: 0,
             closing: None,
-            last_turn: None,
+            last_seen: None,
             stalled: false,
             done: false,
         }
@@ -103,10 +105,13 @@ impl<M: Machine, N: Net> Driver<M, N> {
         }
         self.machine.register(cx.waker());
         self.ready.awake();
-        self.note_stall();
         for _ in 0..ROUNDS {
             if self.round(cx) {
                 continue;
+            }
+            if self.stalled {
+                // Nothing more was to be read here; but the runtime may not have looked at its sockets since.
+                break;
             }
             if self.machine.phase() == Phase::Done {
                 if self.conns.is_empty() {
@@ -118,26 +123,28 @@ impl<M: Machine, N: Net> Driver<M, N> {
                 }
             }
             if self.sleep(cx) {
-                self.last_turn = Some(self.clock.now().mono);
+                self.last_seen = Some(self.clock.now().mono);
                 return Poll::Pending;
             }
         }
-        self.last_turn = Some(self.clock.now().mono);
+        self.stalled = false;
+        self.last_seen = Some(self.clock.now().mono);
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Deadlines are judged only after what arrived while nobody looked (a frozen process, a blocked runtime).
-    fn note_stall(&mut self) {
-        let now = self.clock.now().mono;
-        let gap = self.last_turn.map_or(Duration::ZERO, |last| now.since(last));
-        self.stalled = gap > STALL && self.machine.poll_timeout().is_some_and(|wake| wake.at <= now);
-        if self.stalled {
-            for (id, conn) in &mut self.conns {
-                if conn.reading == Reading::Armed {
-                    conn.reading = Reading::Due;
-                    self.reads.push(*id);
-                }
+    /// Deadlines are judged only after what arrived while nobody looked (a frozen process, a blocked runtime): what is here is
+    /// read, the runtime is given a turn, and only then they count.
+    fn note_stall(&mut self, now: Time) {
+        let gap = self.last_seen.replace(now).map_or(Duration::ZERO, |last| now.since(last));
+        if gap <= STALL || self.machine.poll_timeout().is_none_or(|wake| wake.at > now) {
+            return;
+        }
+        self.stalled = true;
+        for (id, conn) in &mut self.conns {
+            if conn.reading == Reading::Armed {
+                conn.reading = Reading::Due;
+                self.reads.push(*id);
             }
         }
     }
@@ -145,11 +152,11 @@ impl<M: Machine, N: Net> Driver<M, N> {
     /// One round: what came in, what is due, what goes out. True if anything was done or is left to do.
     fn round(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.clock.now();
+        self.note_stall(now.mono);
         self.machine.handle_turn(now);
         let mut busy = self.take_events(now, cx);
         self.take_woken();
         busy |= self.read_due(now);
-        self.stalled &= !self.reads.is_empty();
         if !self.stalled {
             busy |= self.expire(now);
         }

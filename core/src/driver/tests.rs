@@ -174,6 +174,10 @@ fn after_a_stall_everything_is_read_before_a_deadline_is_judged() {
     rig.toys.advance(Duration::from_secs(45));
     // The socket is readable but its waker was not run yet, as after a frozen process.
     rig.toys.world().pipes.get_mut(&conn(0)).unwrap().inbound.extend([7; 80]);
+    let wakes = rig.wakes.get();
+    rig.turn();
+    assert_eq!(rig.machine().log, ["received 0.0"]);
+    assert_eq!(rig.wakes.get(), wakes + 1, "the runtime looks at its sockets once more");
     rig.turn();
     assert_eq!(rig.machine().log, ["received 0.0", "timeout"]);
     assert_eq!(rig.machine().got[&conn(0)].len(), 80, "all of it, not one buffer");

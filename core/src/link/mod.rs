@@ -365,11 +365,19 @@ impl Link {
     }
 
     /// Lends no more buffers: fetch lanes only. Deadlines rest until `resume_reading`.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "credits bound what is asked for, so no consumer stops a read yet")
+    )]
     pub(crate) fn stop_reading(&mut self) {
         self.stopped |= matches!(self.lane, Lane::Fetch(_));
     }
 
     /// Reads on; true if reading was stopped: the driver is to be told by `poll_resume`.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "credits bound what is asked for, so no consumer stops a read yet")
+    )]
     pub(crate) fn resume_reading(&mut self, now: Now) -> bool {
         self.pipeline.restart(now.mono);
         std::mem::take(&mut self.stopped)
@@ -380,19 +388,9 @@ impl Link {
         self.inbox.give(buffer);
     }
 
-    /// Which versions the broker speaks, from its greeting.
-    pub(crate) fn ranges(&self) -> &ApiRanges {
-        &self.ranges
-    }
-
     /// The cluster's features, from its greeting.
     pub(crate) fn features(&self) -> &Features {
         &self.features
-    }
-
-    /// Which connection it is.
-    pub(crate) fn conn(&self) -> ConnId {
-        self.conn
     }
 
     /// Whether the greeting is over and the link stands.
