@@ -3,6 +3,7 @@
 use super::toy::{Count, Toy, Toys, conn};
 use super::*;
 use crate::{LookupId, WorkId};
+use std::io;
 use std::sync::Mutex;
 use std::task::Waker;
 

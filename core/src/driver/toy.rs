@@ -6,6 +6,7 @@ use super::*;
 use crate::time::{Timestamp, Why};
 use crate::{LookupId, WorkId};
 use std::collections::{BTreeSet, VecDeque};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};

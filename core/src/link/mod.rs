@@ -1,5 +1,8 @@
 //! One connection to a broker: greeting, frames in and out, requests in order, deadlines. Pure: the driver brings the bytes.
 
+mod end;
+mod failure;
+mod frame;
 mod hello;
 mod inbox;
 mod lane;
@@ -13,13 +16,11 @@ use crate::driver::{Close, NetError};
 use crate::metadata::Features;
 use crate::time::{Wake, Why};
 use crate::wire::frame::{LENGTH_PREFIX, decode_correlation, decode_response_tags};
-use crate::wire::{ApiKey, ApiRanges, DecodeError, Reader, Version, Writer};
+use crate::wire::{ApiKey, ApiRanges, Reader};
 use crate::{BrokerId, ConnId, Error, ErrorKind, Now, Time};
-use bytes::Bytes;
 use hello::{Hello, Next};
 use inbox::{BadLength, Inbox};
 use pipeline::{Answer, Entry, Pipeline};
-use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -27,9 +28,6 @@ use std::time::Duration;
 
 /// The largest answer of a greeting: a broker offers a hundred APIs in a few hundred bytes.
 const HELLO_RESPONSE: usize = 1024 * 1024;
-/// Request headers have the old form of strings in every version.
-const OLD_FORM: Version = Version { number: 1, flexible: false };
-
 /// What a link is set up with.
 #[derive(Clone, Debug)]
 pub(crate) struct LinkSettings {
@@ -139,44 +137,6 @@ impl Link {
     fn push(&mut self, entry: Entry) {
         self.wants_transmit |= self.pipeline.queued() == 0;
         self.pipeline.push(entry);
-    }
-
-    /// The frame of a request: length and header in one piece, the body as it came.
-    fn entry(&mut self, now: Now, tag: Option<Tag>, api: ApiKey, version: i16, body: &[Bytes]) -> Result<Entry, Error> {
-        let client_id = &*self.settings.client_id;
-        let rest: usize = body.iter().map(Bytes::len).sum();
-        let mut w = Writer::with_capacity(LENGTH_PREFIX + 11 + client_id.len());
-        let flexible = api.declared().is_some_and(|d| version >= d.flexible);
-        let length = (10 + client_id.len() + usize::from(flexible)).saturating_add(rest);
-        let too_long =
-            || Error::new(ErrorKind::RecordTooLarge, "a request of more than 2 GiB").with_api(api.name().unwrap_or(""));
-        w.i32(i32::try_from(length).map_err(|_| too_long())?);
-        w.i16(api.0);
-        w.i16(version);
-        let correlation = self.pipeline.correlation();
-        w.i32(correlation);
-        w.str(Some(client_id), OLD_FORM);
-        if flexible {
-            w.uvarint(0);
-        }
-        w.take_error("RequestHeader").map_err(|e| Error::new(ErrorKind::Config, format!("client.id: {e}")))?;
-        let size = w.len() + rest;
-        let mut chunks: SmallVec<[Bytes; 3]> = SmallVec::with_capacity(1 + body.len());
-        chunks.push(w.into_vec().into());
-        chunks.extend(body.iter().filter(|part| !part.is_empty()).cloned());
-        Ok(Entry {
-            tag,
-            api,
-            version,
-            correlation,
-            timeout: Duration::ZERO,
-            silent: false,
-            max_response: 0,
-            chunks,
-            size,
-            taken: 0,
-            since: now.mono,
-        })
     }
 
     /// Where received bytes go: never empty. `None`: reading is stopped, or the link has ended.
@@ -421,110 +381,6 @@ impl Link {
     /// Since when it has had nothing to do; `None` while it has.
     pub(crate) fn idle_since(&self) -> Option<Time> {
         (self.is_ready() && self.pipeline.is_empty()).then_some(self.last_used)
-    }
-
-    /// Takes no more requests and ends once those under way are answered. Fetch and join lanes park their requests in the
-    /// broker: those end as soon as what was begun is written.
-    pub(crate) fn close_graceful(&mut self, now: Now) {
-        match self.state {
-            State::Closed => {}
-            State::Dialing | State::Hello(_) => self.end_in_peace(),
-            State::Ready => {
-                self.draining.get_or_insert(now.mono + self.settings.request_timeout);
-                self.settle();
-            }
-        }
-    }
-
-    /// A draining link ends when it has nothing left to wait for.
-    fn settle(&mut self) {
-        let parks = matches!(self.lane, Lane::Fetch(_) | Lane::Join(_));
-        let over = self.pipeline.is_empty() || (parks && self.pipeline.queued() == 0);
-        if self.draining.is_some() && over && self.state == State::Ready {
-            self.end_in_peace();
-        }
-    }
-
-    fn end_in_peace(&mut self) {
-        self.end(Error::new(ErrorKind::Closed, "the connection was closed"), Some(Close::Graceful));
-    }
-
-    /// Ends it at once; every request under way is returned as lost or not sent.
-    pub(crate) fn abort(&mut self, error: Error) {
-        if self.state != State::Closed {
-            self.end(error.clone(), Some(Close::Abort));
-            self.failure = Some(error);
-        }
-    }
-
-    fn end(&mut self, cause: Error, close: Option<Close>) {
-        self.state = State::Closed;
-        self.close = close;
-        self.muted = None;
-        self.wants_transmit = false;
-        for entry in self.pipeline.take_all() {
-            self.lose(entry, &cause);
-        }
-    }
-
-    fn lose(&mut self, entry: Entry, cause: &Error) {
-        let Some(tag) = entry.tag else { return };
-        let (peer, api) = (&self.settings.peer, name(entry.api));
-        let error = |text: String| Error::new(cause.kind(), text).with_api(api).with_source(cause.clone());
-        let outcome = if entry.taken == 0 {
-            let error = error(format!("the connection to {peer} ended before {api} was sent"));
-            RequestError::NotSent(error.with_retriable(true))
-        } else {
-            RequestError::Lost(error(format!("the connection to {peer} ended before {api} was answered")))
-        };
-        self.responses.push_back((tag, Err(outcome)));
-    }
-
-    fn corrupt(&self, what: &str) -> Error {
-        let text = format!("{} does not keep to the protocol: {what}", self.settings.peer);
-        Error::new(ErrorKind::Corrupt, text)
-    }
-
-    fn undecodable(&self, error: &DecodeError) -> Error {
-        self.corrupt(&error.to_string())
-    }
-
-    fn bad_length(&self, prefix: [u8; LENGTH_PREFIX], most: usize) -> Error {
-        let peer = &self.settings.peer;
-        if self.was_ready {
-            let length = i32::from_be_bytes(prefix);
-            return self.corrupt(&format!("it announced an answer of {length} bytes where {most} were possible"));
-        }
-        let begun = self.inbox.begun();
-        match noise::recognise(begun) {
-            Some((what, hint)) => {
-                Error::new(ErrorKind::Connect, format!("{peer} is no Kafka broker: {what}")).with_hint(hint)
-            }
-            None => {
-                let text = format!("{peer} does not answer like a Kafka broker: {}", noise::show(begun));
-                Error::new(ErrorKind::Connect, text).with_hint("check that a Kafka listener is at that port")
-            }
-        }
-    }
-
-    fn closed_by_peer(&self, why: Option<NetError>) -> Error {
-        let peer = &self.settings.peer;
-        let why = why.map(|w| format!(" ({w})")).unwrap_or_default();
-        if self.was_ready {
-            return Error::new(ErrorKind::Connect, format!("{peer} closed the connection{why}"));
-        }
-        let text = format!("{peer} closed the connection before it answered ApiVersions{why}");
-        Error::new(ErrorKind::Connect, text).with_hint("it may expect TLS; set security.protocol=SSL or SASL_SSL")
-    }
-
-    fn timed_out(&self) -> Error {
-        let peer = &self.settings.peer;
-        let text = match self.pipeline.head() {
-            Some(head) if head.taken < head.size => format!("{peer} took only a part of {} in time", name(head.api)),
-            Some(head) => format!("{peer} did not answer {} within {} ms", name(head.api), head.timeout.as_millis()),
-            None => format!("{peer} did not answer in time"),
-        };
-        Error::new(ErrorKind::Timeout, text)
     }
 }
 

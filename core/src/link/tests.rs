@@ -1,11 +1,12 @@
 use super::*;
 use crate::client::role::Owner;
 use crate::driver::NetError;
-use crate::wire::Message;
 use crate::wire::frame::encode_response;
 use crate::wire::messages::api_versions::ApiVersion;
 use crate::wire::messages::{ApiVersionsResponse, HeartbeatResponse};
+use crate::wire::{Message, Writer};
 use crate::{ConsumerIx, ErrorCode, ProducerIx, Timestamp};
+use bytes::Bytes;
 
 const BROKER: BrokerId = BrokerId(1);
 const CONN: ConnId = ConnId { index: 3, generation: 0 };
