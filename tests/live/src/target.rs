@@ -3,9 +3,10 @@
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::cluster::Cluster;
 use crate::need::Missing;
@@ -128,6 +129,12 @@ impl Target {
         match &self.0 {
             Behind::Memory(cluster) => cluster.kill_broker(i32::try_from(node)?),
             Behind::Real(cluster) => cluster.kill(node)?,
+        }
+        // The in-memory cluster closes the port a turn of its thread later.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.probe(node).is_ok() {
+            ensure!(Instant::now() < deadline, "node {node} still listens");
+            thread::sleep(Duration::from_millis(10));
         }
         Ok(())
     }
