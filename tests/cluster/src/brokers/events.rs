@@ -116,11 +116,10 @@ impl Brokers {
     /// Stops a follower from copying (`true`), while it counts as in sync, or lets it go on.
     pub fn freeze_replica(&mut self, now: Now, topic: &str, partition: i32, broker: i32, frozen: bool) {
         self.set_time(now);
-        self.state.change_leader(topic, partition, |p, policy| {
+        self.state.change_leader(topic, partition, |p, _| {
             if let Some(copy) = p.copies.get_mut(&broker) {
                 copy.frozen = frozen;
             }
-            p.copy(policy);
         });
         self.run(now);
     }
@@ -155,11 +154,13 @@ impl State {
         index: i32,
         change: impl FnOnce(&mut crate::log::Partition, &crate::configs::Policy),
     ) {
+        let (now, lag) = (self.mono, self.settings.replication_lag);
         let Some(found) = self.topics.get_mut(topic) else { return };
         let policy = found.policy.clone();
         let Some(partition) = found.partition_mut(index) else { return };
         let before = partition.now;
         change(partition, &policy);
+        partition.copy_later(now, lag, &policy);
         let after = partition.now;
         self.parked.stale = true;
         if topic == OFFSETS && before.leader != after.leader {

@@ -22,6 +22,9 @@ impl Partition {
                 replay(&mut copy.producers, &self.log, 0);
             }
         }
+        for copy in self.copies.values_mut() {
+            copy.acked = 0;
+        }
         self.log.begin_epoch(self.now.epoch);
         self.epoch_start = self.log.end;
         self.eligible.clear();
@@ -85,10 +88,11 @@ impl Partition {
             replay(&mut copy.producers, &self.log, from);
         }
         copy.end = self.log.end;
+        copy.acked = copy.end;
         if !self.isr.contains(&broker) {
             self.isr.push(broker);
         }
-        self.copy(policy);
+        self.commit(policy);
     }
 
     /// The leader drops `broker` from the ISR; the epoch stays (5.8).

@@ -14,6 +14,8 @@ use std::time::Duration;
 pub(crate) struct Replica {
     /// The end of its copy (LEO).
     pub(crate) end: i64,
+    /// How far the leader knows it to have come: nothing right after an election.
+    pub(crate) acked: i64,
     /// The high watermark that it knows: a follower learns it one fetch later (5.2).
     pub(crate) high_watermark: i64,
     /// Its own memory of producers, replayed from what it copied (4.11).
@@ -153,7 +155,8 @@ impl Partition {
         self.log.end += i64::from(count.max(1));
         for copy in self.copies.values_mut() {
             copy.end = self.log.end;
-            copy.high_watermark = self.log.end;
+            copy.acked = copy.end;
+            copy.high_watermark = copy.end;
         }
         base
     }
@@ -161,6 +164,8 @@ impl Partition {
     /// Lets the followers copy at once, or after `lag`.
     pub(crate) fn copy_later(&mut self, now: Time, lag: Duration, policy: &Policy) {
         if lag.is_zero() {
+            self.copy(policy);
+            // The second fetch tells them the high watermark.
             self.copy(policy);
         } else {
             self.commit(policy);
@@ -172,12 +177,17 @@ impl Partition {
     pub(crate) fn copy(&mut self, policy: &Policy) {
         self.copy_at = None;
         let Some(leader) = self.now.leader else { return };
+        // Nothing can be copied from a leader that is down.
+        if self.copies.get(&leader).is_some_and(|copy| copy.frozen) {
+            return;
+        }
         let known = self.high_watermark();
         let Self { copies, log, isr, .. } = self;
         for (broker, copy) in copies.iter_mut() {
             if *broker != leader && isr.contains(broker) && !copy.frozen {
                 replay(&mut copy.producers, log, copy.end);
                 copy.end = log.end;
+                copy.acked = copy.end;
                 copy.high_watermark = copy.high_watermark.max(known.min(copy.end));
             }
         }
@@ -190,19 +200,18 @@ impl Partition {
         if !self.enough_in_sync(policy) {
             return;
         }
-        let least = self.isr.iter().filter_map(|b| self.copies.get(b)).map(|copy| copy.end).min();
+        let known = |b: &i32| self.copies.get(b).map(|copy| if *b == leader { copy.end } else { copy.acked });
+        let least = self.isr.iter().filter_map(known).min();
         if let (Some(least), Some(copy)) = (least, self.copies.get_mut(&leader)) {
             copy.high_watermark = copy.high_watermark.max(least);
         }
     }
 
-    /// Whether the followers have all that the leader has, and know it.
+    /// Whether the followers that copy have all that the leader has, and know how far it is committed.
     pub(crate) fn is_settled(&self) -> bool {
-        let end = self.log.end;
-        self.isr
-            .iter()
-            .filter_map(|b| self.copies.get(b))
-            .all(|c| c.frozen || (c.end == end && c.high_watermark == end))
+        let (end, committed) = (self.log.end, self.high_watermark());
+        let copies = self.isr.iter().filter_map(|b| self.copies.get(b));
+        copies.into_iter().all(|c| c.frozen || (c.end == end && c.high_watermark == committed))
     }
 }
 

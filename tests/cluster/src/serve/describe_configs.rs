@@ -65,7 +65,7 @@ impl State {
             "auto.create.topics.enable" => settings.auto_create.to_string(),
             "num.partitions" => settings.default_partitions.to_string(),
             "default.replication.factor" => settings.replication().to_string(),
-            "min.insync.replicas" => settings.min_insync_replicas.to_string(),
+            "min.insync.replicas" if settings.min_insync_replicas != 1 => settings.min_insync_replicas.to_string(),
             "offsets.topic.num.partitions" => settings.offsets_partitions.to_string(),
             "group.initial.rebalance.delay.ms" => settings.group_initial_delay.as_millis().to_string(),
             "group.min.session.timeout.ms" => settings.group_min_session.as_millis().to_string(),
