@@ -47,7 +47,7 @@ impl From<Arc<Ticket>> for Delivery {
     }
 }
 
-fn metadata(ack: &BatchAck, delta: i32, landed: &Landed) -> RecordMetadata {
+pub(crate) fn metadata(ack: &BatchAck, delta: i32, landed: &Landed) -> RecordMetadata {
     RecordMetadata {
         partition: i32::try_from(ack.slot.number).unwrap_or(i32::MAX),
         offset: landed.offset,
@@ -248,10 +248,6 @@ pub struct RecordMetadata {
 }
 
 impl RecordMetadata {
-    pub(crate) fn new(partition: i32, offset: Option<i64>, timestamp: Option<Timestamp>) -> Self {
-        Self { partition, offset, timestamp }
-    }
-
     /// Its partition.
     pub fn partition(&self) -> i32 {
         self.partition

@@ -15,6 +15,7 @@
 //! `.await` it on any executor, `.wait()` for it on any thread.
 
 pub mod config;
+mod deliveries;
 mod delivery;
 mod front;
 mod kafka;
@@ -23,10 +24,12 @@ pub mod metrics;
 mod op;
 mod partitioning;
 mod producer;
+mod receipts;
 mod record;
 mod start;
 
 pub use config::{Config, ConsumerConfig, ProducerConfig};
+pub use deliveries::Deliveries;
 pub use delivery::{Delivery, Queued, RecordMetadata, TrySendError, TrySendReason};
 pub use kafka::Kafka;
 pub use klamm_core::error::Phase;
@@ -36,6 +39,7 @@ pub use metrics::Metrics;
 pub use op::Op;
 pub use partitioning::{Partitioner, Partitioning, Placement, Plugin, TopicView};
 pub use producer::{Buffered, Producer, Topic};
+pub use receipts::{Receipt, Receipts, RunMetadata, Settled};
 pub use record::{Header, Record, Target};
 #[cfg(feature = "async-std")]
 pub use start::AsyncStd;

@@ -2,8 +2,9 @@
 
 use crate::delivery::{Delivery, TrySendError, TrySendReason};
 use crate::front::ack::BatchAck;
-use crate::front::append::{Refusal, Sent};
+use crate::front::append::{Refusal, Sent, place};
 use crate::front::inbox::Input;
+use crate::front::line::Placed;
 use crate::front::line::{Parts, Ticket};
 use crate::front::op::{OpSlot, op_slot};
 use crate::front::producer::{CLOSED, ProducerFront};
@@ -64,7 +65,7 @@ impl Producer {
     /// `BufferFull` already: await [`queued`](Delivery::queued) for back-pressure.
     pub fn send(&self, record: Record<'_>) -> Delivery {
         let parts = record.parts();
-        self.with_topic(&record.target, |topic| deliver(topic, topic.send(&parts, true)))
+        self.with_topic(&record.target, |topic| deliver(topic, topic.send(&parts, true, place)))
     }
 
     /// As [`send`](Self::send), if the record can be buffered now.
@@ -73,7 +74,7 @@ impl Producer {
     /// The record comes back, with the reason; also while others wait for memory.
     pub fn try_send<'r>(&self, record: Record<'r>) -> Result<Delivery, TrySendError<'r>> {
         let parts = record.parts();
-        let sent = self.with_topic(&record.target, |topic| topic.send(&parts, false));
+        let sent = self.with_topic(&record.target, |topic| topic.send(&parts, false, place));
         let reason = match sent {
             Ok(Sent::Placed(placed)) => return Ok(placed.into()),
             Ok(Sent::Waiting(ticket)) => return Ok(ticket.into()),
@@ -174,15 +175,11 @@ impl Producer {
 
     /// Sends a record whose parts were made elsewhere.
     pub(crate) fn send_parts(&self, topic: &TopicSlot, parts: &Parts<'_>) -> Delivery {
-        deliver(topic, topic.send(parts, true))
+        deliver(topic, topic.send(parts, true, place))
     }
 
-    pub(crate) fn topic_slot(&self, name: &str) -> Arc<TopicSlot> {
-        self.handle.front.topic(name)
-    }
-
-    pub(crate) fn shared_front(&self) -> &Arc<ProducerFront> {
-        &self.handle.front
+    pub(crate) fn config(&self) -> &klamm_core::config::ProducerConfig {
+        &self.handle.front.config
     }
 }
 
@@ -193,21 +190,22 @@ impl fmt::Debug for Producer {
 }
 
 #[inline]
-pub(crate) fn deliver(topic: &TopicSlot, sent: Result<Sent, Refusal>) -> Delivery {
+pub(crate) fn deliver(topic: &TopicSlot, sent: Result<Sent<Placed>, Refusal>) -> Delivery {
     match sent {
         Ok(Sent::Placed(placed)) => placed.into(),
         Ok(Sent::Waiting(ticket)) => ticket.into(),
-        Err(refusal) => failed(topic, refusal),
+        Err(refusal) => failed(topic, refusal).into(),
     }
 }
 
+/// The ticket of a record that was refused.
 #[cold]
-fn failed(topic: &TopicSlot, refusal: Refusal) -> Delivery {
+pub(crate) fn failed(topic: &TopicSlot, refusal: Refusal) -> Arc<Ticket> {
     let error = match refusal {
         Refusal::Closed(error) | Refusal::Error(error) => error,
         Refusal::Full | Refusal::NotReady => topic.shared.line_full(),
     };
-    Ticket::failed(topic.shared.clone(), topic.name.clone(), error).into()
+    Ticket::failed(topic.shared.clone(), error)
 }
 
 pub(crate) fn unexpected(reply: &Reply) -> Error {

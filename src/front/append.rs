@@ -12,9 +12,9 @@ use std::sync::{Arc, MutexGuard};
 
 /// What became of a record that was taken.
 #[derive(Debug)]
-pub(crate) enum Sent {
-    /// It is in a batch.
-    Placed(Placed),
+pub(crate) enum Sent<R> {
+    /// It is in a batch; what the caller made of its place.
+    Placed(R),
     /// It waits, its place in line is fixed.
     Waiting(Arc<Ticket>),
 }
@@ -42,8 +42,21 @@ pub(super) struct Way {
     wall: i64,
 }
 
-enum Put<'a> {
-    Placed(u32, Placed),
+/// A batch, the index of a record in it, and how far its timestamp is from the batch's.
+pub(crate) type At<'a> = (&'a Arc<BatchAck>, u32, i32);
+
+/// Makes the handle that the caller asked for. Runs under the slot's lock: O(1), no foreign code.
+pub(crate) trait Done<R>: FnMut(At<'_>) -> R {}
+impl<R, F: FnMut(At<'_>) -> R> Done<R> for F {}
+
+/// The handle of one record: a reference to its batch.
+#[inline]
+pub(crate) fn place((ack, index, delta): At<'_>) -> Placed {
+    Placed { ack: ack.clone(), index, delta }
+}
+
+enum Put<'a, R> {
+    Placed(R),
     Cold(MutexGuard<'a, SlotState>),
 }
 
@@ -53,10 +66,10 @@ impl TopicSlot {
     /// # Errors
     /// Why it cannot be taken; without `wait` also that it would have to wait.
     #[inline]
-    pub(crate) fn send(&self, parts: &Parts<'_>, wait: bool) -> Result<Sent, Refusal> {
+    pub(crate) fn send<R>(&self, parts: &Parts<'_>, wait: bool, mut done: impl Done<R>) -> Result<Sent<R>, Refusal> {
         let settings = &*self.settings;
         let bytes = parts.key.map_or(0, <[u8]>::len) + parts.value.map_or(0, <[u8]>::len);
-        if bytes > settings.max_request_size.min(settings.buffer_memory) >> 1 || !parts.headers.is_empty() {
+        if bytes >= self.small() || !parts.headers.is_empty() {
             self.check_size(parts)?;
         }
         let wall = if parts.timestamp.is_some() { 0 } else { self.shared.front.clock.wall_millis(settings.coarse) };
@@ -65,7 +78,7 @@ impl TopicSlot {
             let count = self.count();
             if count == 0 {
                 match self.wait(parts, wait)? {
-                    Some(sent) => return Ok(sent),
+                    Some(ticket) => return Ok(Sent::Waiting(ticket)),
                     None => continue,
                 }
             }
@@ -75,10 +88,10 @@ impl TopicSlot {
             };
             let way = Way { sticky: partition.is_none(), wait, wall };
             let slot = self.slot(partition.unwrap_or_else(|| self.sticky())).ok_or(Refusal::NotReady)?;
-            match slot.put(parts, way)? {
-                Some(Put::Placed(_, placed)) => return Ok(Sent::Placed(placed)),
+            match slot.put(parts, way, &mut done)? {
+                Some(Put::Placed(placed)) => return Ok(Sent::Placed(placed)),
                 Some(Put::Cold(state)) => {
-                    if let Some(sent) = slot.cold(state, parts, way)? {
+                    if let Some(sent) = slot.cold(state, parts, way, &mut done)? {
                         return Ok(sent);
                     }
                 }
@@ -88,7 +101,7 @@ impl TopicSlot {
     }
 
     #[inline(never)]
-    fn wait(&self, parts: &Parts<'_>, wait: bool) -> Result<Option<Sent>, Refusal> {
+    fn wait(&self, parts: &Parts<'_>, wait: bool) -> Result<Option<Arc<Ticket>>, Refusal> {
         if self.shared.gate() != OPEN {
             return Err(Refusal::Closed(self.shared.refusal()));
         }
@@ -110,42 +123,39 @@ impl TopicSlot {
         Ok(())
     }
 
-    /// Takes records that go to one partition, in order, under one lock as far as they fit. Gives how many it took.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send), for the first record that was not taken.
-    pub(crate) fn send_run<'r>(
+    /// Takes records that all go to `partition`, or all to the sticky choice, under one lock as far as they fit into the
+    /// open batch. Gives how many it took; the next one goes by [`send`](Self::send).
+    pub(crate) fn send_run<'r, R>(
         &self,
-        run: &mut dyn Iterator<Item = Parts<'r>>,
-        placed: &mut dyn FnMut(Placed),
+        partition: Option<i32>,
+        run: impl Iterator<Item = Parts<'r>>,
+        done: &mut impl Done<R>,
     ) -> usize {
         let count = self.count();
-        let mut taken = 0;
-        if count == 0 || self.shared.gate() != OPEN {
+        let number = match partition {
+            None => Some(self.sticky()),
+            Some(number) => u32::try_from(number).ok().filter(|n| *n < count),
+        };
+        let Some(slot) = number.filter(|_| count > 0).and_then(|number| self.slot(number)) else { return 0 };
+        let wall = self.shared.front.clock.wall_millis(self.settings.coarse);
+        let way = Way { sticky: partition.is_none(), wait: false, wall };
+        let mut state = locked(&slot.state);
+        if self.shared.gate() != OPEN || state.dead().is_some() {
             return 0;
         }
-        let wall = self.shared.front.clock.wall_millis(self.settings.coarse);
-        let sticky = self.sticky();
-        let Some(slot) = self.slot(sticky) else { return 0 };
-        let mut state = locked(&slot.state);
-        for parts in run {
-            let way = Way { sticky: true, wait: false, wall };
-            match slot.append(&mut state, &parts, way) {
-                Some((_, at)) => {
-                    placed(at);
-                    taken += 1;
-                }
-                None => break,
-            }
-        }
-        taken
+        run.take_while(|parts| slot.append(&mut state, parts, way, done).is_some()).count()
     }
 }
 
 impl Slot {
     /// Tries the open batch. `None`: the sticky choice has moved on.
     #[inline]
-    fn put(self: &Arc<Self>, parts: &Parts<'_>, way: Way) -> Result<Option<Put<'_>>, Refusal> {
+    fn put<R>(
+        self: &Arc<Self>,
+        parts: &Parts<'_>,
+        way: Way,
+        done: &mut impl Done<R>,
+    ) -> Result<Option<Put<'_, R>>, Refusal> {
         let mut state = locked(&self.state);
         if way.sticky && self.sticky.current() != self.number {
             return Ok(None);
@@ -153,15 +163,15 @@ impl Slot {
         if self.shared.gate() != OPEN || state.dead().is_some() {
             return Err(Refusal::Closed(self.shared.refusal()));
         }
-        Ok(Some(match self.append(&mut state, parts, way) {
-            Some((index, placed)) => Put::Placed(index, placed),
+        Ok(Some(match self.append(&mut state, parts, way, done) {
+            Some(placed) => Put::Placed(placed),
             None => Put::Cold(state),
         }))
     }
 
     /// Appends to the open batch, if nobody waits in line before it.
     #[inline]
-    fn append(&self, state: &mut SlotState, parts: &Parts<'_>, way: Way) -> Option<(u32, Placed)> {
+    fn append<R>(&self, state: &mut SlotState, parts: &Parts<'_>, way: Way, done: &mut impl Done<R>) -> Option<R> {
         if !state.line.is_empty() {
             return None;
         }
@@ -169,18 +179,19 @@ impl Slot {
         // The coarse clock lags: it is never before the batch's own exact base.
         let timestamp = parts.timestamp.unwrap_or_else(|| way.wall.max(state.acc.base_timestamp().unwrap_or(i64::MIN)));
         let index = state.acc.append(0, timestamp, parts.key, parts.value, parts.headers, way.sticky)?;
-        Some((index, Placed { delta: ack.delta(timestamp), ack: ack.clone(), index }))
+        Some(done((ack, index, ack.delta(timestamp))))
     }
 
     /// Seals a full batch, or opens a new one, or puts the record in line. `None`: try again.
     #[cold]
     #[inline(never)]
-    fn cold(
+    fn cold<R>(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, SlotState>,
         parts: &Parts<'_>,
         way: Way,
-    ) -> Result<Option<Sent>, Refusal> {
+        done: &mut impl Done<R>,
+    ) -> Result<Option<Sent<R>>, Refusal> {
         if !state.line.is_empty() {
             drop(state);
             return self.queue(parts, way);
@@ -211,16 +222,17 @@ impl Slot {
         }
         let grant = Grant::new(self.shared.clone(), bytes);
         let buffer = self.shared.pool.get(bytes);
-        self.open_and_append(buffer, grant, parts, way)
+        self.open_and_append(buffer, grant, parts, way, done)
     }
 
-    fn open_and_append(
+    fn open_and_append<R>(
         self: &Arc<Self>,
         buffer: Vec<u8>,
         grant: Grant,
         parts: &Parts<'_>,
         way: Way,
-    ) -> Result<Option<Sent>, Refusal> {
+        done: &mut impl Done<R>,
+    ) -> Result<Option<Sent<R>>, Refusal> {
         let now = self.shared.front.clock.now();
         let timestamp = parts.timestamp.unwrap_or(now.wall.0);
         let unused;
@@ -236,7 +248,7 @@ impl Slot {
             } else {
                 unused = state.open(self, buffer, grant, now, timestamp).err();
                 let exact = Way { wall: timestamp, ..way };
-                let placed = self.append(&mut state, parts, exact).map(|(_, placed)| Sent::Placed(placed));
+                let placed = self.append(&mut state, parts, exact, done).map(Sent::Placed);
                 (Ok(placed), state.edge(told::OPEN))
             }
         };
@@ -249,7 +261,7 @@ impl Slot {
     }
 
     /// Puts the record in line: it is copied, its place is fixed.
-    fn queue(self: &Arc<Self>, parts: &Parts<'_>, way: Way) -> Result<Option<Sent>, Refusal> {
+    fn queue<R>(self: &Arc<Self>, parts: &Parts<'_>, way: Way) -> Result<Option<Sent<R>>, Refusal> {
         if !way.wait {
             return Err(Refusal::Full);
         }
@@ -260,7 +272,7 @@ impl Slot {
             return Err(Refusal::Error(shared.line_full()));
         }
         let deadline = now.mono + self.settings.max_block.min(self.settings.delivery_timeout);
-        let (mut waiting, ticket) = Waiting::new(shared, &self.topic, record, now.mono, deadline);
+        let (mut waiting, ticket) = Waiting::new(shared, record, now.mono, deadline);
         waiting.sticky = way.sticky;
         self.enqueue(waiting);
         Ok(Some(Sent::Waiting(ticket)))

@@ -99,24 +99,17 @@ pub(crate) struct Ticket {
     ready: AtomicBool,
     seen: AtomicBool,
     pub(crate) shared: Arc<ProducerShared>,
-    pub(crate) topic: Arc<str>,
     state: Mutex<State>,
 }
 
 impl Ticket {
-    fn new(shared: Arc<ProducerShared>, topic: Arc<str>) -> Arc<Self> {
-        Arc::new(Self {
-            ready: AtomicBool::new(false),
-            seen: AtomicBool::new(false),
-            shared,
-            topic,
-            state: Mutex::default(),
-        })
+    fn new(shared: Arc<ProducerShared>) -> Arc<Self> {
+        Arc::new(Self { ready: AtomicBool::new(false), seen: AtomicBool::new(false), shared, state: Mutex::default() })
     }
 
     /// A ticket that has failed already.
-    pub(crate) fn failed(shared: Arc<ProducerShared>, topic: Arc<str>, error: Error) -> Arc<Self> {
-        let ticket = Self::new(shared, topic);
+    pub(crate) fn failed(shared: Arc<ProducerShared>, error: Error) -> Arc<Self> {
+        let ticket = Self::new(shared);
         locked(&ticket.state).outcome = Some(Err(error));
         ticket.ready.store(true, Ordering::Release);
         ticket
@@ -225,12 +218,11 @@ pub(crate) struct Waiting {
 impl Waiting {
     pub(crate) fn new(
         shared: &Arc<ProducerShared>,
-        topic: &Arc<str>,
         record: Kept,
         entered: Time,
         deadline: Time,
     ) -> (Self, Arc<Ticket>) {
-        let ticket = Ticket::new(shared.clone(), topic.clone());
+        let ticket = Ticket::new(shared.clone());
         shared.admitted(1);
         let waiting = Self { ticket: Some(ticket.clone()), record, entered, deadline, urgent: false, sticky: false };
         (waiting, ticket)

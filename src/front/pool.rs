@@ -36,11 +36,6 @@ impl Pool {
         }
     }
 
-    /// How long a usual buffer is.
-    pub(crate) fn size(&self) -> usize {
-        self.size
-    }
-
     /// Lets go of all buffers.
     pub(crate) fn clear(&self) {
         let free = std::mem::take(&mut *locked(&self.free));

@@ -1,7 +1,7 @@
 //! A topic as a producer sees it: how many partitions, a slot for each, and the records that wait until that is known.
 
 use super::ack::Wakers;
-use super::append::{Refusal, Sent};
+use super::append::Refusal;
 use super::line::{Kept, Parts, Ticket, Waiting};
 use super::producer::{OPEN, ProducerShared, Settings};
 use super::slot::Slot;
@@ -155,6 +155,16 @@ impl TopicSlot {
         }
     }
 
+    /// Whether records without a key go by the sticky choice.
+    pub(crate) fn is_sticky(&self) -> bool {
+        matches!(self.settings.choice, Choice::Builtin)
+    }
+
+    /// A record of fewer bytes in key and value cannot be too large.
+    pub(crate) fn small(&self) -> usize {
+        self.settings.max_request_size.min(self.settings.buffer_memory) / 2
+    }
+
     /// The sticky choice.
     #[inline]
     pub(crate) fn sticky(&self) -> u32 {
@@ -171,7 +181,7 @@ impl TopicSlot {
     }
 
     /// Puts a record in line until the topic is known. `Ok(None)`: it is known by now, try again.
-    pub(crate) fn wait_for_topic(&self, parts: &Parts<'_>) -> Result<Option<Sent>, Refusal> {
+    pub(crate) fn wait_for_topic(&self, parts: &Parts<'_>) -> Result<Option<Arc<Ticket>>, Refusal> {
         let shared = &self.shared;
         let now = shared.front.clock.now();
         let record = Kept::new(parts, parts.timestamp.unwrap_or(now.wall.0));
@@ -179,7 +189,7 @@ impl TopicSlot {
             return Err(Refusal::Error(shared.line_full()));
         }
         let deadline = now.mono + self.settings.max_block.min(self.settings.delivery_timeout);
-        let (waiting, ticket) = Waiting::new(shared, &self.name, record, now.mono, deadline);
+        let (waiting, ticket) = Waiting::new(shared, record, now.mono, deadline);
         yield_point();
         let refused = {
             let mut unplaced = locked(&self.unplaced);
@@ -204,7 +214,7 @@ impl TopicSlot {
         }
         shared.deadline_at(deadline);
         shared.front.signal.notify();
-        Ok(Some(Sent::Waiting(ticket)))
+        Ok(Some(ticket))
     }
 
     /// The driver learned of the topic's partitions. Places what waited, in its order, then lets everybody through.
