@@ -172,7 +172,8 @@ impl Slot {
     /// Appends to the open batch, if nobody waits in line before it.
     #[inline]
     fn append<R>(&self, state: &mut SlotState, parts: &Parts<'_>, way: Way, done: &mut impl Done<R>) -> Option<R> {
-        if !state.line.is_empty() {
+        // batch.size=0: a record is a batch (AK-14303).
+        if !state.line.is_empty() || (self.settings.batch_size == 0 && state.acc.open_count() > 0) {
             return None;
         }
         let ack: &Arc<BatchAck> = state.open_ack.as_ref()?;

@@ -16,6 +16,8 @@ pub(crate) mod pool;
 pub(crate) mod producer;
 pub(crate) mod signal;
 pub(crate) mod slot;
+#[cfg(test)]
+mod tests;
 pub(crate) mod topics;
 
 use clock::FrontClock;
