@@ -9,6 +9,7 @@ use crate::client::role::Cx;
 use crate::error::{Error, ErrorKind};
 use crate::metadata::{Names, View};
 use crate::{BrokerId, CollectId, Now, PartitionIx, Time};
+use smallvec::SmallVec;
 use std::time::Duration;
 
 impl Producer {
@@ -33,12 +34,16 @@ impl Producer {
         }
         into.from.clear();
         let mut asked = self.collect_overdue(now.mono, into);
-        while !asked {
+        if !asked {
             let doomed = self.doomed.is_some().then_some(NOBODY);
-            let Some(broker) = doomed.or_else(|| self.hungry.pop_first()) else { break };
-            asked = self.collect_for(broker, into);
-            if doomed.is_some() {
-                break;
+            let brokers: SmallVec<[BrokerId; 8]> = doomed.into_iter().chain(self.hungry.iter().copied()).collect();
+            for broker in brokers {
+                if self.collect_for(broker, into) {
+                    // Fed for now: the link says so if it has room for more.
+                    self.hungry.remove(&broker);
+                    asked = true;
+                    break;
+                }
             }
         }
         if asked {

@@ -2,6 +2,7 @@
 //! happens (contracts section 3).
 
 mod broker;
+mod cases;
 mod monitor;
 mod run;
 mod world;

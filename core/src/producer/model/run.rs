@@ -75,7 +75,7 @@ fn step(world: &mut World, turmoil: bool) {
 }
 
 /// Without faults everything comes to its end, and without waiting for more than its pauses and deadlines.
-fn heal(world: &mut World) {
+pub(super) fn heal(world: &mut World) {
     (world.faults, world.stale) = (0, true);
     world.press(false);
     for place in &mut world.places {

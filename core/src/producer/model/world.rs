@@ -4,7 +4,7 @@ use super::batch;
 use super::broker::{Log, Seen};
 use super::monitor::Monitor;
 use crate::client::Event;
-use crate::client::role::{Cx, Lane, LinkFacts, Needs, News, Request, RequestError, Response, RoleMachine, Tag};
+use crate::client::role::{Cx, Known, Lane, LinkFacts, Needs, News, Request, RequestError, Response, RoleMachine, Tag};
 use crate::cluster::Coordinators;
 use crate::config::{Acks, ClientConfig, ProducerConfig};
 use crate::metadata::{Diff, Names, Node, PartitionView, TopicView, View};
@@ -15,7 +15,7 @@ use crate::stats::Stats;
 use crate::wire::messages::api_versions::ApiVersion;
 use crate::wire::messages::produce::{LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse};
 use crate::wire::messages::{ApiVersionsResponse, InitProducerIdResponse, ProduceRequest, ProduceResponse};
-use crate::wire::{ApiKey, ApiRanges, Message, Reader, Writer};
+use crate::wire::{ApiKey, ApiRanges, Message, Reader, Uuid, Writer};
 use crate::{BrokerId, Error, ErrorCode, ErrorKind, Now, PartitionIx, ProducerIx, Time, Timestamp, TopicIx};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -71,12 +71,12 @@ pub(super) struct Link {
 pub(super) struct World {
     pub(super) dice: Rng,
     pub(super) now: Now,
-    names: Names,
-    topic: TopicIx,
-    view: Arc<View>,
+    pub(super) names: Names,
+    pub(super) topic: TopicIx,
+    pub(super) view: Arc<View>,
     pub(super) places: Vec<Place>,
     pub(super) links: BTreeMap<BrokerId, Link>,
-    init: Option<(Tag, BrokerId, i16)>,
+    pub(super) init: Option<(Tag, BrokerId, i16)>,
     next_id: i64,
     pub(super) producer: Producer,
     pub(super) monitor: Monitor,
@@ -93,6 +93,9 @@ pub(super) struct World {
     /// Only faults that pass: then nothing may fail.
     pub(super) gentle: bool,
     pub(super) errors: Vec<Error>,
+    pub(super) culprits: Vec<(u32, Error)>,
+    /// Every event that is no batch's outcome.
+    pub(super) heard: Vec<Event>,
 }
 
 impl World {
@@ -119,6 +122,21 @@ impl World {
         if gentle {
             (config.delivery_timeout, config.retries) = (Duration::from_secs(60), u32::MAX);
         }
+        let places = 1 + dice.below(4) as i32;
+        let mut world = Self::of(dice, config, places);
+        world.gentle = gentle;
+        world.faults = [0, 30, 150, 400][world.dice.below(4) as usize];
+        if world.dice.below(4) == 0 && !gentle {
+            for place in &mut world.places {
+                place.log.max_bytes = 61 + [30, 60, 200][world.dice.below(3) as usize];
+            }
+        }
+        world.with(|p, cx| p.want_topic(cx, "t".into()));
+        world
+    }
+
+    /// A world without faults, about which the producer knows nothing yet.
+    pub(super) fn of(mut dice: Rng, config: ProducerConfig, places: i32) -> Self {
         let highest = if dice.below(2) == 0 { 13 } else { 9 };
         let api = |key, max| ApiVersion { api_key: key, min_version: 0, max_version: max };
         let versions = ApiVersionsResponse {
@@ -127,7 +145,7 @@ impl World {
         };
         let mut names = Names::default();
         let topic = names.topic("t");
-        let mut places: Vec<Place> = (0..1 + dice.below(4) as i32)
+        let places: Vec<Place> = (0..places)
             .map(|n| Place {
                 ix: names.partition(topic, n),
                 log: Log::new(1, BrokerId(1 + dice.below(BROKERS as u64) as i32)),
@@ -137,11 +155,6 @@ impl World {
                 next_no: 0,
             })
             .collect();
-        if dice.below(4) == 0 && !gentle {
-            for place in &mut places {
-                place.log.max_bytes = 61 + [30, 60, 200][dice.below(3) as usize];
-            }
-        }
         let idempotent = config.enable_idempotence;
         let most = match () {
             () if idempotent || config.retries == 0 => config.max_in_flight_requests_per_connection as usize,
@@ -149,7 +162,7 @@ impl World {
         };
         let (acks, backoff) = (config.acks, Duration::from_millis(1));
         let producer = Producer::new(ProducerIx(4), Arc::new(config), &ClientConfig::default());
-        let mut world = Self {
+        Self {
             now: Now { mono: Time(1_000_000_000_000), wall: Timestamp(0) },
             names,
             topic,
@@ -167,14 +180,14 @@ impl World {
             coordinators: Coordinators::new((backoff, backoff), backoff),
             events: VecDeque::new(),
             news: Vec::new(),
-            faults: [0, 30, 150, 400][dice.below(4) as usize],
+            faults: 0,
             stale: true,
-            gentle,
+            gentle: true,
             errors: Vec::new(),
+            culprits: Vec::new(),
+            heard: Vec::new(),
             dice,
-        };
-        world.with(|p, cx| p.want_topic(cx, "t".into()));
-        world
+        }
     }
 
     /// Calls the producer and takes what it says.
@@ -193,8 +206,13 @@ impl World {
         let out = call(&mut self.producer, &mut cx);
         while let Some(event) = self.events.pop_front() {
             self.monitor.event(&event);
-            if let Event::Failed { error, .. } = event {
-                self.errors.push(error);
+            match event {
+                Event::Failed { error, culprits, .. } => {
+                    self.errors.push(error);
+                    self.culprits.extend(culprits);
+                }
+                Event::Delivered { .. } | Event::Split { .. } => {}
+                other => self.heard.push(other),
             }
         }
         for news in std::mem::take(&mut self.news) {
@@ -207,10 +225,22 @@ impl World {
         self.dice.below(1000) < in_1000
     }
 
-    /// The front opens a batch; one that is open is sealed before.
+    /// Records come in at the front: a batch that stays open, or one that is sealed.
     pub(super) fn append_records(&mut self) {
-        let (at, count) = (self.dice.below(self.places.len() as u64) as usize, 1 + self.dice.below(6) as u32);
-        let (now, stays_open) = (self.now.mono, self.chance(300));
+        let (at, stays_open) = (self.dice.below(self.places.len() as u64) as usize, self.chance(300));
+        self.append_at(at, stays_open);
+    }
+
+    pub(super) fn append_sealed(&mut self) {
+        self.append_at(0, false);
+    }
+
+    pub(super) fn append_open(&mut self) {
+        self.append_at(0, true);
+    }
+
+    fn append_at(&mut self, at: usize, stays_open: bool) {
+        let (count, now) = (1 + self.dice.below(6) as u32, self.now.mono);
         let place = &mut self.places[at];
         place.slot.extend(place.open.take().map(|(batch, _)| batch));
         let mut fresh = batch(place.next_no, count);
@@ -263,15 +293,18 @@ impl World {
         any
     }
 
+    pub(super) fn needs(&self) -> Needs {
+        let mut needs = Needs::default();
+        self.producer
+            .needs(&mut needs, &Known { view: &self.view, names: &self.names, coordinators: &self.coordinators });
+        needs
+    }
+
     /// Offers every link that is up until nobody wants it.
     pub(super) fn offer(&mut self) -> bool {
         let mut any = false;
         let up: Vec<BrokerId> = self.links.iter().filter(|(_, link)| link.up).map(|(b, _)| *b).collect();
-        let mut needs = Needs::default();
-        self.producer.needs(
-            &mut needs,
-            &crate::client::role::Known { view: &self.view, names: &self.names, coordinators: &self.coordinators },
-        );
+        let needs = self.needs();
         for broker in up {
             for lane in [Lane::Control, Lane::Produce(ProducerIx(4))] {
                 if !(needs.any.contains(&lane) || needs.links.contains(&(broker, lane))) {
@@ -360,13 +393,7 @@ impl World {
     }
 
     /// Appends one batch, with a fault before or after. `None`: the partition is left out of the answer.
-    fn append(
-        &mut self,
-        broker: BrokerId,
-        place: usize,
-        id: crate::wire::Uuid,
-        batch: &Bytes,
-    ) -> Option<PartitionProduceResponse> {
+    fn append(&mut self, broker: BrokerId, place: usize, id: Uuid, batch: &Bytes) -> Option<PartitionProduceResponse> {
         let refuse =
             |code: ErrorCode| PartitionProduceResponse { error_code: code, base_offset: -1, ..Default::default() };
         let (early, late) = (self.chance(self.faults / 2), self.chance(self.faults / 2));
@@ -408,6 +435,16 @@ impl World {
         let frame = if flight.silent { Vec::new() } else { flight.answer.unwrap().unwrap() };
         self.back(broker, flight.tag, &flight.partitions, Ok(Response { version: flight.version, frame, at: 0 }));
         true
+    }
+
+    /// The next request of a link is answered with this.
+    pub(super) fn answer(&mut self, broker: BrokerId, answer: impl FnOnce(i16, Uuid) -> ProduceResponse) {
+        let flight = self.links.get_mut(&broker).unwrap().flights.pop_front().expect("a request");
+        let id = if flight.version >= 13 { self.places[0].log.id } else { Uuid::ZERO };
+        let mut w = Writer::new();
+        answer(flight.version, id).encode(&mut w, flight.version).unwrap();
+        let response = Response { version: flight.version, frame: w.into_vec(), at: 0 };
+        self.back(broker, flight.tag, &flight.partitions, Ok(response));
     }
 
     fn back(&mut self, broker: BrokerId, tag: Tag, of: &[PartitionIx], result: Result<Response, RequestError>) {
