@@ -127,7 +127,7 @@ impl Producer {
         let Some(queue) = self.queues.get_mut(&partition) else { return };
         match verdict.then {
             Then::Done { base_offset } => {
-                queue.succeeded(now);
+                queue.succeeded(at, now);
                 let Some(entry) = queue.resolve(at) else { return };
                 cx.stats.records_acked += u64::from(entry.batch.count);
                 cx.stats.record_bytes += entry.size() as u64;

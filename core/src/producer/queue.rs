@@ -218,11 +218,12 @@ impl Queue {
         self.entries.remove(at)
     }
 
-    /// A batch was acknowledged.
-    pub(crate) fn succeeded(&mut self, now: Time) {
+    /// The batch `at` was acknowledged. Only the oldest opens the way for more: while one before it has no outcome, every
+    /// further batch would push that one out of what the broker remembers.
+    pub(crate) fn succeeded(&mut self, at: usize, now: Time) {
         self.last_success = now;
         self.failures = 0;
-        if self.state == State::Probing {
+        if self.state == State::Probing && at == 0 {
             self.state = State::Streaming;
         }
     }
@@ -392,7 +393,7 @@ mod tests {
 
     fn succeed(queue: &mut Queue, request: u64, no: u64) {
         let at = queue.returned(request, BatchNo(no)).unwrap();
-        queue.succeeded(Time(0));
+        queue.succeeded(at, Time(0));
         queue.resolve(at).unwrap();
         assert!(!queue.settle());
     }
@@ -440,6 +441,20 @@ mod tests {
         succeed(&mut queue, 5, 1);
         assert_eq!(send(&mut queue, 7, UNDER), Some((2, 4)));
         assert_eq!(send(&mut queue, 8, UNDER), Some((3, 6)));
+    }
+
+    #[test]
+    fn a_later_batchs_success_does_not_open_the_way_past_one_that_waits() {
+        let mut queue = streaming(3);
+        send(&mut queue, 0, UNDER);
+        send(&mut queue, 1, UNDER);
+        let at = queue.returned(0, BatchNo(1)).unwrap();
+        queue.entry_mut(at).unwrap().fate = Fate::Unknown;
+        queue.again(None);
+        succeed(&mut queue, 1, 2);
+        assert_eq!(queue.state, State::Probing);
+        assert_eq!(send(&mut queue, 2, UNDER), Some((1, 2)));
+        assert_eq!(send(&mut queue, 3, UNDER), None);
     }
 
     #[test]

@@ -82,6 +82,8 @@ pub(super) struct World {
     pub(super) monitor: Monitor,
     pub(super) stats: Stats,
     pub(super) acks: Acks,
+    /// Requests name topics by their ids.
+    pub(super) by_id: bool,
     versions: ApiRanges,
     cx_rng: Rng,
     coordinators: Coordinators,
@@ -175,6 +177,7 @@ impl World {
             monitor: Monitor::new(idempotent, most),
             stats: Stats::default(),
             acks,
+            by_id: highest == 13,
             versions: ApiRanges::new(&versions),
             cx_rng: dice.fork(),
             coordinators: Coordinators::new((backoff, backoff), backoff),
