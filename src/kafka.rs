@@ -1,5 +1,6 @@
 //! One cluster.
 
+use crate::admin::Admin;
 use crate::config::Config;
 use crate::front::Front;
 use crate::front::engine::MakeEngine;
@@ -118,6 +119,12 @@ impl Kafka {
         self.handle.front.add_producer(&front.shared);
         self.handle.front.push(Input::OpenProducer(front.clone()))?;
         Ok(Producer::new(front, self.handle.clone()))
+    }
+
+    /// The administration, on this client's connections. No I/O.
+    #[doc(alias = "Admin.create")]
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.handle.clone())
     }
 
     /// Asks a broker for an answer: for readiness probes.

@@ -14,6 +14,7 @@
 //! Whatever may wait is a plain function that returns a named future: the call has happened, the future only waits.
 //! `.await` it on any executor, `.wait()` for it on any thread.
 
+pub mod admin;
 pub mod config;
 mod deliveries;
 mod delivery;
@@ -28,6 +29,7 @@ mod receipts;
 mod record;
 mod start;
 
+pub use admin::Admin;
 pub use config::{Config, ConsumerConfig, ProducerConfig};
 pub use deliveries::Deliveries;
 pub use delivery::{Delivery, Queued, RecordMetadata, TrySendError, TrySendReason};

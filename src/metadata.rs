@@ -2,7 +2,8 @@
 
 use crate::{Error, ErrorKind, Result};
 use klamm_core::BrokerId;
-use klamm_core::metadata::View;
+use klamm_core::metadata::{Node as NodeView, PartitionView, View};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A broker.
@@ -73,10 +74,26 @@ impl PartitionInfo {
     }
 }
 
-fn node(view: &View, id: BrokerId) -> Node {
-    match view.brokers.get(&id) {
-        Some(node) => Node { id: id.0, host: node.host.clone(), port: node.port, rack: node.rack.clone() },
-        None => Node { id: id.0, host: "".into(), port: 0, rack: None },
+impl From<&NodeView> for Node {
+    fn from(node: &NodeView) -> Self {
+        Self { id: node.id.0, host: node.host.clone(), port: node.port, rack: node.rack.clone() }
+    }
+}
+
+impl PartitionInfo {
+    pub(crate) fn new(topic: &Arc<str>, partition: &PartitionView, brokers: &BTreeMap<BrokerId, NodeView>) -> Self {
+        let node = |id: &BrokerId| match brokers.get(id) {
+            Some(node) => Node::from(node),
+            None => Node { id: id.0, host: "".into(), port: 0, rack: None },
+        };
+        Self {
+            topic: topic.clone(),
+            partition: partition.number,
+            leader: partition.leader.as_ref().map(node),
+            replicas: partition.replicas.iter().map(node).collect(),
+            in_sync: partition.isr.iter().map(node).collect(),
+            offline: partition.offline.iter().map(node).collect(),
+        }
     }
 }
 
@@ -86,17 +103,5 @@ pub(crate) fn partitions(view: &View, name: &str) -> Result<Vec<PartitionInfo>> 
     let Some(topic) = topic else {
         return Err(Error::new(ErrorKind::UnknownTopic, format!("topic {name:?} does not exist")).with_topic(name));
     };
-    let nodes = |ids: &[BrokerId]| ids.iter().map(|id| node(view, *id)).collect();
-    Ok(topic
-        .partitions
-        .iter()
-        .map(|partition| PartitionInfo {
-            topic: topic.name.clone(),
-            partition: partition.number,
-            leader: partition.leader.map(|id| node(view, id)),
-            replicas: nodes(&partition.replicas),
-            in_sync: nodes(&partition.isr),
-            offline: nodes(&partition.offline),
-        })
-        .collect())
+    Ok(topic.partitions.iter().map(|partition| PartitionInfo::new(&topic.name, partition, &view.brokers)).collect())
 }

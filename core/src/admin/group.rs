@@ -7,7 +7,7 @@ use crate::client::role::Response;
 use crate::wire::decode_embedded;
 use crate::wire::messages::describe_groups::DescribedGroupMember;
 use crate::wire::messages::{
-    ConsumerProtocolAssignment, DescribeClusterRequest, DescribeGroupsRequest, ListGroupsRequest,
+    ConsumerProtocolAssignment, DescribeClusterRequest, DescribeGroupsRequest, ListGroupsRequest, MetadataRequest,
 };
 use crate::{BrokerId, Error, ErrorCode};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ const FIRST_WITH_STATES: i16 = 4;
 const FIRST_WITH_TYPES: i16 = 5;
 const FIRST_WITH_OPERATIONS: i16 = 3;
 const FIRST_WITH_FENCED: i16 = 2;
+const METADATA_WITH_OPERATIONS: std::ops::RangeInclusive<i16> = 8..=10;
 
 /// The state that a broker names for a group it does not know.
 const DEAD: &str = "Dead";
@@ -79,7 +80,7 @@ pub(super) fn described(
             protocol_type: g.protocol_type.into(),
             protocol: g.protocol_data.into(),
             members: g.members.into_iter().map(member).collect(),
-            coordinator,
+            coordinator: coordinator.0,
             authorized_operations: operations(g.authorized_operations),
         };
         answers.push(Answer::new(*n, code, g.error_message, Value::Group(description)));
@@ -134,6 +135,34 @@ pub(super) fn cluster_described(response: &Response) -> Result<Vec<Answer>, Erro
         authorized_operations: super::types::operations(answer.cluster_authorized_operations),
     };
     Ok(vec![Answer::new(0, answer.error_code, answer.error_message, Value::Cluster(description))])
+}
+
+/// The same question to a broker before Kafka 2.8, as Java's `Admin` asks it: metadata of no topic.
+pub(super) fn cluster_metadata(version: i16, operations: bool) -> MetadataRequest {
+    MetadataRequest {
+        topics: Some(Vec::new()),
+        allow_auto_topic_creation: false,
+        include_cluster_authorized_operations: operations && METADATA_WITH_OPERATIONS.contains(&version),
+        ..Default::default()
+    }
+}
+
+pub(super) fn cluster_of_metadata(response: &Response) -> Result<Vec<Answer>, Error> {
+    let answer = response.decode::<MetadataRequest>()?;
+    let node = |b: crate::wire::messages::metadata::MetadataResponseBroker| ClusterNode {
+        id: b.node_id.0,
+        host: b.host.into(),
+        port: b.port,
+        rack: b.rack.map(Into::into),
+        fenced: false,
+    };
+    let description = ClusterDescription {
+        cluster_id: answer.cluster_id.and_then(some),
+        controller: (answer.controller_id.0 >= 0).then_some(answer.controller_id.0),
+        nodes: answer.brokers.into_iter().map(node).collect(),
+        authorized_operations: super::types::operations(answer.cluster_authorized_operations),
+    };
+    Ok(vec![Answer::new(0, answer.error_code, None, Value::Cluster(description))])
 }
 
 fn some(text: String) -> Option<Arc<str>> {

@@ -164,6 +164,8 @@ struct Operation {
     items: Vec<Item>,
     /// The items are the brokers, which are not known yet.
     fan_out: bool,
+    /// The broker that was asked for the cluster has no DescribeCluster: its metadata answers.
+    by_metadata: bool,
 }
 
 /// The machine of all administrative operations.
@@ -190,7 +192,7 @@ impl Admin {
     pub(crate) fn handle_request(&mut self, cx: &mut Cx<'_>, op: OpId, request: AdminRequest) {
         let fan_out = matches!(request, AdminRequest::ListGroups { .. });
         let items = targets(&request).into_iter().map(Item::new).collect();
-        self.open.insert(op, Operation { request, items, fan_out });
+        self.open.insert(op, Operation { request, items, fan_out, by_metadata: false });
         self.spread(cx, op);
         self.finish(cx, op);
     }
@@ -341,6 +343,13 @@ impl Admin {
                 send!(MetadataRequest, |v| topic::describe(topics, &which, v, *authorized_operations))
             }
             AdminRequest::DescribeCluster { authorized_operations, fenced_brokers } => {
+                let by_metadata = link.version::<DescribeClusterRequest>().is_none();
+                if let Some(operation) = self.open.get_mut(&op) {
+                    operation.by_metadata = by_metadata;
+                }
+                if by_metadata {
+                    return send!(MetadataRequest, |v| group::cluster_metadata(v, *authorized_operations));
+                }
                 send!(DescribeClusterRequest, |v| group::cluster(v, *authorized_operations, *fenced_brokers))
             }
             AdminRequest::ListGroups { states, types } => {
@@ -368,6 +377,7 @@ impl Admin {
             AdminRequest::DeleteTopics(topics) => topic::deleted(r, topics, which),
             AdminRequest::CreatePartitions { topics, .. } => topic::grown(r, topics, which),
             AdminRequest::DescribeTopics { topics, .. } => topic::described(r, topics, which),
+            AdminRequest::DescribeCluster { .. } if operation.by_metadata => group::cluster_of_metadata(r),
             AdminRequest::DescribeCluster { .. } => group::cluster_described(r),
             AdminRequest::ListGroups { states, types } => group::listed(r, which, states, types),
             AdminRequest::DescribeGroups { groups, .. } => group::described(r, groups, which, broker),

@@ -208,3 +208,42 @@ pub enum TopicName {
     /// Its id (KIP-516).
     Id(Uuid),
 }
+
+impl std::fmt::Display for TopicName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(name) => f.pad(name),
+            Self::Id(id) => write!(f, "{id}"),
+        }
+    }
+}
+
+impl From<&str> for TopicName {
+    fn from(name: &str) -> Self {
+        Self::Name(name.into())
+    }
+}
+
+impl From<&String> for TopicName {
+    fn from(name: &String) -> Self {
+        Self::Name(name.as_str().into())
+    }
+}
+
+impl From<String> for TopicName {
+    fn from(name: String) -> Self {
+        Self::Name(name.into())
+    }
+}
+
+impl From<Arc<str>> for TopicName {
+    fn from(name: Arc<str>) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<Uuid> for TopicName {
+    fn from(id: Uuid) -> Self {
+        Self::Id(id)
+    }
+}

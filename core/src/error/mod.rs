@@ -145,6 +145,10 @@ impl Error {
         self
     }
 
+    /// Says in front what it is about: `topic "orders": ...`.
+    pub fn with_subject(self, what: impl fmt::Display) -> Self {
+        self.edit(|e| e.text = format!("{what}: {}", e.text).into_boxed_str())
+    }
     /// Adds the broker's error code.
     pub fn with_code(self, code: ErrorCode) -> Self {
         self.edit(|e| e.code = Some(code))

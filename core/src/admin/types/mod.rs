@@ -170,7 +170,7 @@ pub struct GroupDescription {
     /// Its members.
     pub members: Vec<GroupMember>,
     /// The broker that coordinates it.
-    pub coordinator: BrokerId,
+    pub coordinator: i32,
     /// What this user may do with it, if that was asked for.
     pub authorized_operations: Option<Vec<AclOperation>>,
 }
