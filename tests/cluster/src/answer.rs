@@ -42,6 +42,10 @@ pub(crate) trait Serve: Request<Response: Respond> {
     fn serve(self, state: &mut State, call: &Call) -> Answer<Self::Response>;
     /// The answer of a broker that did nothing but fail (1.13).
     fn refuse(&self, code: ErrorCode) -> Self::Response;
+    /// The same for an API whose versions cannot be told from the request.
+    fn refuse_in(&self, _version: i16, code: ErrorCode) -> Self::Response {
+        self.refuse(code)
+    }
     /// Whether it names this topic.
     fn names(&self, _topic: &str, _id: Option<Uuid>) -> bool {
         false

@@ -139,7 +139,7 @@ impl State {
 
     fn obstruct<R: Serve>(&mut self, request: &R, before: Before, call: &Call, incoming: &Incoming<'_>) {
         match before {
-            Before::Error(code) => self.finish(call.ticket, request.refuse(code)),
+            Before::Error(code) => self.finish(call.ticket, request.refuse_in(call.version, code)),
             Before::Close => self.finish_by_closing(call.ticket),
             Before::Silence => {
                 self.inflight.remove(&call.ticket);

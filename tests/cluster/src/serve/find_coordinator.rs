@@ -75,17 +75,20 @@ impl Serve for FindCoordinatorRequest {
     }
 
     fn refuse(&self, code: ErrorCode) -> FindCoordinatorResponse {
+        self.refuse_in(if self.coordinator_keys.is_empty() { 3 } else { 4 }, code)
+    }
+
+    fn refuse_in(&self, version: i16, code: ErrorCode) -> FindCoordinatorResponse {
         // Before version 4 there is one key, outside of the list, and one answer, at the top.
-        if self.coordinator_keys.is_empty() {
-            return response(vec![failed(&self.key, code, "")], 3);
-        }
-        response(self.coordinator_keys.iter().map(|key| failed(key, code, "")).collect(), 4)
+        let keys = if version >= 4 { &self.coordinator_keys[..] } else { std::slice::from_ref(&self.key) };
+        response(keys.iter().map(|key| failed(key, code, "")).collect(), version)
     }
 }
 
 impl Respond for FindCoordinatorResponse {
     fn fail(&mut self, code: ErrorCode) {
-        if self.coordinators.is_empty() {
+        // The single answer of versions below 4.
+        if !self.host.is_empty() {
             spoil(&mut self.error_code, code);
         }
         for found in &mut self.coordinators {
