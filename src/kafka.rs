@@ -48,6 +48,12 @@ pub(crate) struct Handle {
     given: Config,
 }
 
+impl Handle {
+    pub(crate) fn new(front: Arc<Front>, config: Arc<ClientConfig>, given: Config) -> Self {
+        Self { front, config, given }
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         self.front.close_gates();
@@ -91,7 +97,7 @@ impl Kafka {
         let Some(front) = made.get().cloned() else {
             return Err(Error::new(ErrorKind::Misuse, "the runtime did not start the client's driver"));
         };
-        Ok(Self { handle: Arc::new(Handle { front, config, given }) })
+        Ok(Self { handle: Arc::new(Handle::new(front, config, given)) })
     }
 
     /// A producer with the producer section given at `connect`, else with defaults. No I/O.

@@ -58,5 +58,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub mod internal {
     //! For klamm's own simulator and benchmarks: no part of the public interface.
     pub use crate::front::engine::{Engine, MakeEngine};
+    pub use crate::front::looped::Looped;
     pub use crate::front::set_yield_hook;
 }

@@ -9,6 +9,7 @@ pub(crate) mod consumers;
 pub(crate) mod engine;
 pub(crate) mod inbox;
 pub(crate) mod line;
+pub(crate) mod looped;
 pub(crate) mod op;
 pub(crate) mod pack;
 pub(crate) mod park;
