@@ -155,9 +155,15 @@ impl Consumer {
 
     /// The membership, as transactions need it (KIP-447).
     pub(super) fn group_meta(&self) -> GroupMeta {
-        match &self.config.group_id {
-            Some(group) => GroupMeta { group: group.clone(), generation: -1, ..GroupMeta::default() },
-            None => GroupMeta { generation: -1, ..GroupMeta::default() },
+        let outside = GroupMeta { generation: -1, ..GroupMeta::default() };
+        match &self.membership {
+            Some(m) => GroupMeta {
+                group: m.group.clone(),
+                generation: m.classic.generation,
+                member: m.classic.member.clone(),
+                instance: self.config.group_instance_id.clone().filter(|_| m.classic.generation >= 0),
+            },
+            None => outside,
         }
     }
 }

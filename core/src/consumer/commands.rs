@@ -2,10 +2,11 @@
 
 use super::Consumer;
 use super::assignment::not_assigned;
+use super::commit::Who;
 use super::partition::Want;
 use super::subscription::Mode;
 use crate::client::role::{Cx, News};
-use crate::client::{Command, Event, Reply, SeekTo, Subscription, TopicPartition};
+use crate::client::{Command, CommitOffset, Event, Reply, SeekTo, Stamp, Subscription, TopicPartition};
 use crate::{Error, ErrorKind, OpId, PartitionIx};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,19 +44,24 @@ impl Consumer {
             // The client sends only what is a consumer's.
             _ => cx.done(op, Err(Error::new(ErrorKind::Unsupported, "this is no operation of a consumer"))),
         }
-        self.sweep(cx);
+        self.settle(cx);
     }
 
-    fn subscribe(&mut self, cx: &mut Cx<'_>, subscription: Subscription) -> Result<(), Error> {
+    pub(super) fn subscribe(&mut self, cx: &mut Cx<'_>, subscription: Subscription) -> Result<(), Error> {
+        let subscription = match subscription {
+            Subscription::Topics(topics) if topics.is_empty() => Subscription::None,
+            other => other,
+        };
+        if !matches!(subscription, Subscription::Topics(_)) && !self.may_replace(cx, &subscription) {
+            return Ok(());
+        }
         match subscription {
             Subscription::None => {
-                self.leave_subscription(cx, Mode::None);
                 self.subscription.set(Mode::None, BTreeSet::new());
                 self.assign(cx, BTreeMap::new());
             }
             Subscription::Partitions(partitions) => {
                 let wanted = partitions.iter().map(|tp| (index(cx, tp), Want::Committed)).collect();
-                self.leave_subscription(cx, Mode::Manual);
                 self.subscription.set(Mode::Manual, BTreeSet::new());
                 self.assign(cx, wanted);
             }
@@ -120,6 +126,34 @@ impl Consumer {
         }
     }
 
+    fn commit(&mut self, cx: &mut Cx<'_>, op: OpId, entries: Vec<(TopicPartition, Option<Stamp>, CommitOffset)>) {
+        if self.membership.is_none() {
+            return cx.done(op, Err(no_group()));
+        }
+        let entries = entries.into_iter().map(|(tp, stamp, offset)| (index(cx, &tp), stamp, offset)).collect();
+        self.commits.add(cx, Who::Op(op), entries);
+    }
+
+    fn committed(&mut self, cx: &mut Cx<'_>, op: OpId, partitions: Vec<TopicPartition>) {
+        if self.membership.is_none() {
+            return cx.done(op, Err(no_group()));
+        }
+        if partitions.is_empty() {
+            return cx.done(op, Ok(Reply::Committed(Vec::new())));
+        }
+        self.offsets.ask(cx, op, partitions);
+    }
+
+    fn ask_rejoin(&mut self, cx: &mut Cx<'_>, op: OpId, reason: &str) {
+        let in_group = self.subscription.mode == Mode::Group;
+        let Some(m) = self.membership.as_mut().filter(|_| in_group) else {
+            return cx.done(op, Err(no_group()));
+        };
+        m.rejoin = Some(reason.to_owned());
+        cx.done(op, Ok(Reply::Unit));
+        self.go_on(cx);
+    }
+
     fn position(&mut self, cx: &mut Cx<'_>, op: OpId, partition: &TopicPartition) {
         let found = cx.names.find(&partition.topic, partition.partition);
         match found.filter(|ix| self.partitions.contains_key(ix)) {
@@ -127,6 +161,11 @@ impl Consumer {
             None => cx.done(op, Err(not_assigned(&partition.topic, partition.partition))),
         }
     }
+}
+
+/// Says that an operation is one of groups.
+fn no_group() -> Error {
+    Error::new(ErrorKind::Misuse, "this consumer has no group").with_hint("set group.id")
 }
 
 fn index(cx: &mut Cx<'_>, tp: &TopicPartition) -> PartitionIx {

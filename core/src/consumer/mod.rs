@@ -5,34 +5,52 @@
 //! and commits of an older one are dropped on both sides.
 
 mod arrival;
+mod assign;
 mod assignment;
+mod auto;
+mod classic;
+mod closing;
 mod commands;
+mod commit;
 mod fetch;
+mod generation;
 mod handover;
+mod heartbeat;
+mod membership;
 mod missing;
+mod offsets;
 mod partition;
 mod position;
+mod presence;
 mod session;
+mod standing;
 mod subscription;
+mod verdict;
 
 pub use handover::{Freed, Progress};
 
-use crate::client::role::{Cx, Known, Lane, LinkFacts, Needs, Request, RequestError, Response, RoleMachine, Tag};
-use crate::client::{CloseConsumer, CommitOffset, Event, Reply, Stamp, TopicPartition};
+use crate::client::Event;
+use crate::client::role::{
+    CoordinatorKind, Cx, Known, Lane, LinkFacts, Needs, News, Request, RequestError, Response, RoleMachine, Tag,
+};
+use crate::cluster::Coordinator;
 use crate::config::{ClientConfig, ConsumerConfig};
 use crate::metadata::Diff;
-use crate::{BrokerId, ConsumerIx, Error, ErrorKind, OpId, PartitionIx, Time, TopicIx, Wake, Why};
+use crate::{BrokerId, ConsumerIx, Error, OpId, PartitionIx, Time, Wake, Why};
+use auto::AutoTimer;
+use classic::{Classic, State};
+use closing::Closing;
+use commit::{Commits, Standing};
 use fetch::Fetcher;
+use membership::Membership;
 use missing::Missing;
+use offsets::Offsets;
 use partition::{Minter, Partition};
 use position::Positions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 use subscription::{Mode, Subscription};
-
-/// How long a close waits for the links on which fetch sessions are ended: brokers forget them anyhow.
-const SESSIONS_PATIENCE: Duration = Duration::from_millis(100);
+use verdict::{Asked, Next, verdict};
 
 /// What the request under a token was.
 #[derive(Clone, Copy, Debug)]
@@ -40,16 +58,12 @@ enum Sent {
     Fetch,
     Position,
     CloseSession,
-}
-
-/// A close under way.
-#[derive(Debug)]
-struct Closing {
-    op: OpId,
-    deadline: Time,
-    how: CloseConsumer,
-    /// Fetch sessions are ended until then.
-    sessions: Option<Time>,
+    Join,
+    Sync,
+    Heartbeat,
+    Leave,
+    Commit,
+    Offsets,
 }
 
 /// One consumer.
@@ -66,6 +80,11 @@ pub(crate) struct Consumer {
     fetcher: Fetcher,
     positions: Positions,
     missing: Missing,
+    /// With a group only; with a manual assignment it names the group of the commits.
+    membership: Option<Membership>,
+    commits: Commits,
+    offsets: Offsets,
+    auto_commit: AutoTimer,
     /// Partitions whose trouble waits until all before it is consumed.
     troubled: BTreeSet<PartitionIx>,
     /// Who waits for a position.
@@ -89,6 +108,13 @@ impl Consumer {
             fetcher: Fetcher::new(ix, config.clone()),
             positions: Positions::new(ix, config.clone()),
             missing: Missing::new(config.default_api_timeout),
+            membership: config.group_id.clone().map(|group| {
+                let classic = Classic::new(ix, config.clone(), group.clone());
+                Membership::new(group, classic, config.max_poll_interval)
+            }),
+            commits: Commits::new(ix, config.clone()),
+            offsets: Offsets::new(ix, config.clone()),
+            auto_commit: AutoTimer::new(config.auto_commit, config.group_id.is_some()),
             troubled: BTreeSet::new(),
             waiting: Vec::new(),
             sent: BTreeMap::new(),
@@ -101,8 +127,9 @@ impl Consumer {
     }
 
     /// The front's levels, as `poll_want_progress` asked for them.
-    pub(crate) fn handle_progress(&mut self, cx: &mut Cx<'_>, _progress: &Progress) {
-        self.sweep(cx);
+    pub(crate) fn handle_progress(&mut self, cx: &mut Cx<'_>, progress: &Progress) {
+        self.take_progress(cx, progress);
+        self.settle(cx);
     }
 
     /// Memory comes home; a buffer goes back to the link that fills it.
@@ -126,7 +153,9 @@ impl Consumer {
 
     /// Whether the front's levels are needed now.
     pub(crate) fn poll_want_progress(&mut self) -> bool {
-        false
+        let membership = self.membership.as_ref().is_some_and(Membership::wants_progress);
+        let closing = self.closing.as_ref().is_some_and(|c| c.reporting);
+        !self.closed && (self.auto_commit.asked || membership || closing)
     }
 
     /// Whether it has ended.
@@ -134,73 +163,120 @@ impl Consumer {
         self.closed
     }
 
-    fn send(&mut self, what: Sent, request: Option<Request>) -> Option<Request> {
-        let request = request?;
-        self.sent.insert(self.tokens, what);
-        self.tokens += 1;
-        Some(request)
-    }
-
     fn fail(&self, cx: &mut Cx<'_>, error: Error) {
         cx.events.push_back(Event::ConsumerFailed { consumer: self.ix, error });
     }
 
-    fn close(&mut self, cx: &mut Cx<'_>, op: OpId, how: CloseConsumer, deadline: Time) {
-        for (waiting, _) in std::mem::take(&mut self.waiting) {
-            cx.done(waiting, Err(Error::new(ErrorKind::Closed, "the consumer was closed")));
-        }
-        self.closing = Some(Closing { op, deadline, how, sessions: None });
+    /// What every input may have made possible.
+    fn settle(&mut self, cx: &mut Cx<'_>) {
+        self.sweep(cx);
+        self.go_on(cx);
         self.go_on_closing(cx);
+        let steady = match &self.membership {
+            Some(m) if self.subscription.mode == Mode::Group => {
+                m.classic.state == State::Stable && m.revocation.is_none()
+            }
+            _ => true,
+        };
+        let running = steady && self.closing.is_none() && !self.partitions.is_empty();
+        self.auto_commit.run(cx.now.mono, running);
     }
 
-    /// One step of a close after the other: commits, leave, fetch sessions.
-    fn go_on_closing(&mut self, cx: &mut Cx<'_>) {
-        let now = cx.now.mono;
-        let Some(closing) = &mut self.closing else { return };
-        if self.closed {
-            return;
+    fn group_request(&mut self, link: &LinkFacts<'_>, cx: &mut Cx<'_>, token: u64) -> Option<(Sent, Request)> {
+        let standing = self.standing();
+        let m = self.membership.as_mut()?;
+        m.seen = true;
+        if *cx.coordinators.get(CoordinatorKind::Group, &m.group) != Coordinator::Known(link.broker) {
+            return None;
         }
-        let until = *closing.sessions.get_or_insert((now + SESSIONS_PATIENCE).min(closing.deadline));
-        if self.fetcher.has_sessions() && until > now {
-            return;
+        if let Some(request) = m.classic.poll_group(link, cx.now.mono, token) {
+            let what = if m.classic.is_leave(token) { Sent::Leave } else { Sent::Heartbeat };
+            return Some((what, request));
         }
-        let op = closing.op;
-        self.closed = true;
-        self.partitions.clear();
-        cx.done(op, Ok(Reply::Unit));
+        let group = m.group.clone();
+        if let Some(request) = self.commits.poll_request(link, cx, &group, &standing, &self.partitions, token) {
+            return Some((Sent::Commit, request));
+        }
+        if self.closing.is_some() {
+            return None;
+        }
+        let commits = &self.commits;
+        let flying = |ix| commits.concerns(ix);
+        let request = self.offsets.poll_request(link, cx, &group, &self.partitions, flying, token)?;
+        Some((Sent::Offsets, request))
     }
 
-    fn released(&mut self, _cx: &mut Cx<'_>, _token: u64, _partition: PartitionIx) {}
-
-    fn commit(&mut self, cx: &mut Cx<'_>, op: OpId, _entries: Vec<(TopicPartition, Option<Stamp>, CommitOffset)>) {
-        cx.done(op, Err(Error::new(ErrorKind::Unsupported, "commits are not there yet")));
+    fn join_request(&mut self, link: &LinkFacts<'_>, cx: &mut Cx<'_>, token: u64) -> Option<(Sent, Request)> {
+        let m = self.membership.as_mut().filter(|_| self.closing.is_none())?;
+        if *cx.coordinators.get(CoordinatorKind::Group, &m.group) != Coordinator::Known(link.broker) {
+            return None;
+        }
+        let request = m.classic.poll_join(link, cx, &self.subscription.topics, token)?;
+        let what = if matches!(m.classic.state, State::Joining(_)) { Sent::Join } else { Sent::Sync };
+        Some((what, request))
     }
 
-    fn committed(&mut self, cx: &mut Cx<'_>, op: OpId, _partitions: Vec<TopicPartition>) {
-        cx.done(op, Err(Error::new(ErrorKind::Unsupported, "commits are not there yet")));
-    }
-
-    fn ask_rejoin(&mut self, cx: &mut Cx<'_>, op: OpId, _reason: &Arc<str>) {
-        cx.done(op, Err(Error::new(ErrorKind::Unsupported, "groups are not there yet")));
-    }
-
-    fn leave_subscription(&mut self, _cx: &mut Cx<'_>, _next: Mode) {}
-
-    fn subscribe_group(&mut self, _cx: &mut Cx<'_>, _topics: BTreeSet<TopicIx>) -> Result<(), Error> {
-        Err(Error::new(ErrorKind::Unsupported, "groups are not there yet"))
+    fn group_response(
+        &mut self,
+        cx: &mut Cx<'_>,
+        broker: BrokerId,
+        token: u64,
+        what: Sent,
+        result: Result<Response, RequestError>,
+    ) {
+        let alone = self.standing() == Standing::Alone;
+        let Some(m) = &mut self.membership else { return };
+        let (outcome, asked) = match what {
+            Sent::Join => (m.classic.joined(cx, token, result), Asked::Join),
+            Sent::Sync => (m.classic.synced(cx, token, result), Asked::Sync),
+            Sent::Heartbeat => (m.classic.beaten(cx, token, result), Asked::Heartbeat),
+            Sent::Leave => return m.classic.left(token),
+            Sent::Commit => {
+                let verdict = self.commits.handle_response(cx, &mut self.partitions, alone, token, result);
+                if let Some(verdict) = verdict {
+                    self.take_verdict(cx, broker, verdict);
+                }
+                return;
+            }
+            Sent::Offsets => {
+                let all = &mut self.partitions;
+                if self.offsets.handle_response(cx, all, &self.positions, token, result) {
+                    let key = m.group.clone();
+                    cx.news.push(News::CoordinatorLost { kind: CoordinatorKind::Group, key, broker });
+                }
+                return;
+            }
+            Sent::Fetch | Sent::Position | Sent::CloseSession => return,
+        };
+        let next = if outcome.1.is_ok() { Next::Report } else { verdict(asked, outcome.1).next };
+        self.take_outcome(cx, broker, outcome, next);
+        self.elect(cx);
     }
 }
 
 impl RoleMachine for Consumer {
     fn needs(&self, out: &mut Needs, known: &Known<'_>) {
-        if self.closed || self.closing.is_some() {
+        if self.closed {
             return;
         }
-        for topic in self.topics(known.names) {
+        if let Some(m) = self.membership.as_ref().filter(|_| self.wants_coordinator()) {
+            out.coordinators.insert((CoordinatorKind::Group, m.group.clone()));
+            if let Coordinator::Known(broker) = known.coordinators.get(CoordinatorKind::Group, &m.group) {
+                out.links.insert((*broker, Lane::Group(self.ix)));
+                if m.classic.wants_join_link() {
+                    out.links.insert((*broker, Lane::Join(self.ix)));
+                }
+            }
+        }
+        if self.closing.is_some() {
+            return;
+        }
+        let watched = self.membership.iter().flat_map(|m| m.classic.watched.keys().copied());
+        for topic in self.topics(known.names).into_iter().chain(watched) {
             *out.topics.entry(topic).or_default() |= self.config.allow_auto_create_topics;
         }
         let leader = |ix| known.view.leader(known.names.place(ix)).map(|(leader, _)| leader);
-        // A preferred replica's lease is looked at when the fetch is built: here its link is wanted all the same.
+        // A replica's lease that is over is taken away by its timer.
         self.fetcher.needs(out, Time::ZERO, &self.partitions, leader);
         for p in self.partitions.values() {
             if let (Some(lane), Some(leader)) = (Positions::lane_of(p), leader(p.ix)) {
@@ -215,24 +291,19 @@ impl RoleMachine for Consumer {
         }
         self.sweep(cx);
         let token = self.tokens;
-        match link.lane {
-            Lane::Fetch(_) if self.closing.is_some() => {
-                let ending = self.closing.as_ref().is_some_and(|c| c.sessions.is_some());
-                let request = if ending { self.fetcher.close_session(link, token) } else { None };
-                let request = self.send(Sent::CloseSession, request);
-                self.go_on_closing(cx);
-                request
+        let (what, request) = match link.lane {
+            Lane::Fetch(_) if self.closing.is_some() => (Sent::CloseSession, self.close_session(link, cx, token)?),
+            Lane::Fetch(_) => (Sent::Fetch, self.fetcher.poll_request(link, cx, &mut self.partitions, token)?),
+            Lane::Control | Lane::Slow if self.closing.is_none() => {
+                (Sent::Position, self.positions.poll_request(link, cx, &mut self.partitions, token)?)
             }
-            Lane::Fetch(_) => {
-                let request = self.fetcher.poll_request(link, cx, &mut self.partitions, token);
-                self.send(Sent::Fetch, request)
-            }
-            Lane::Control | Lane::Slow => {
-                let request = self.positions.poll_request(link, cx, &mut self.partitions, token);
-                self.send(Sent::Position, request)
-            }
-            Lane::Produce(_) | Lane::Group(_) | Lane::Join(_) => None,
-        }
+            Lane::Group(_) => self.group_request(link, cx, token)?,
+            Lane::Join(_) => self.join_request(link, cx, token)?,
+            Lane::Control | Lane::Slow | Lane::Produce(_) => return None,
+        };
+        self.sent.insert(token, what);
+        self.tokens += 1;
+        Some(request)
     }
 
     fn handle_response(&mut self, cx: &mut Cx<'_>, broker: BrokerId, tag: Tag, result: Result<Response, RequestError>) {
@@ -248,16 +319,20 @@ impl RoleMachine for Consumer {
                 self.troubled.extend(troubled);
             }
             Some(Sent::CloseSession) | None => {}
+            Some(what) => self.group_response(cx, broker, tag.token, what, result),
         }
-        self.sweep(cx);
-        self.go_on_closing(cx);
+        self.settle(cx);
     }
 
     fn handle_metadata(&mut self, cx: &mut Cx<'_>, diff: &Diff) {
-        if !self.closed && self.closing.is_none() {
-            self.take_diff(cx, diff);
-            self.sweep(cx);
+        if self.closed {
+            return;
         }
+        if self.closing.is_none() {
+            self.take_diff(cx, diff);
+        }
+        self.group_metadata(cx, &diff.failed);
+        self.settle(cx);
     }
 
     fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
@@ -268,19 +343,28 @@ impl RoleMachine for Consumer {
         for error in self.missing.handle_timeout(cx) {
             self.fail(cx, error);
         }
-        self.sweep(cx);
-        self.go_on_closing(cx);
+        self.commits.handle_timeout(cx);
+        self.offsets.handle_timeout(cx);
+        self.auto_commit.handle_timeout(now);
+        self.group_timeout(cx);
+        self.settle(cx);
     }
 
     fn poll_timeout(&self) -> Option<Wake> {
         if self.closed {
             return None;
         }
-        if let Some(closing) = &self.closing {
-            return Some(Wake { at: closing.sessions.unwrap_or(closing.deadline), why: Why::Operation });
-        }
+        let closing = self.closing.as_ref().map(|c| c.sessions.unwrap_or(c.deadline));
         let partitions = self.partitions.values().filter_map(Partition::due).min();
-        let at = [partitions, self.missing.poll_timeout()].into_iter().flatten().min()?;
-        Some(Wake { at, why: Why::Backoff })
+        let wakes = [
+            (closing, Why::Operation),
+            (partitions.filter(|_| self.closing.is_none()), Why::Backoff),
+            (self.missing.poll_timeout(), Why::Metadata),
+            (self.commits.poll_timeout(), Why::Backoff),
+            (self.offsets.poll_timeout(), Why::Backoff),
+            (self.auto_commit.poll_timeout(), Why::Commit),
+            (self.membership.as_ref().and_then(Membership::poll_timeout), Why::Heartbeat),
+        ];
+        wakes.into_iter().filter_map(|(at, why)| Some(Wake { at: at?, why })).min()
     }
 }
