@@ -2,9 +2,10 @@
 
 use super::op::OpSetter;
 use super::producer::ProducerFront;
+use super::shelf::Shelf;
 use super::{locked, yield_point};
-use klamm_core::client::Command;
-use klamm_core::{Error, ErrorKind, OpId, Time};
+use klamm_core::client::{CloseConsumer, Command};
+use klamm_core::{ConsumerIx, Error, ErrorKind, OpId, Time};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -19,6 +20,10 @@ pub(crate) enum Input {
     OpenProducer(Arc<ProducerFront>),
     /// A producer whose gate is closed: it is answered when all of it is resolved; after the deadline what is left fails.
     CloseProducer(Arc<ProducerFront>, Option<OpSetter>, Option<Time>),
+    /// A new consumer.
+    OpenConsumer(Arc<Shelf>),
+    /// A consumer whose polls have ended; answered when the core ended it, at this time at the latest.
+    CloseConsumer(ConsumerIx, Option<OpSetter>, CloseConsumer, Time),
     /// Answers the slot at this time.
     Timer(Time, OpSetter),
     /// All roles and the client itself are to end; `None`: the last handle is gone, everything may finish first.
@@ -31,6 +36,8 @@ impl fmt::Debug for Input {
             Self::Command(op, _, command) => write!(f, "Command({op}, {command:?})"),
             Self::OpenProducer(_) => f.write_str("OpenProducer"),
             Self::CloseProducer(_, _, deadline) => write!(f, "CloseProducer({deadline:?})"),
+            Self::OpenConsumer(shelf) => write!(f, "OpenConsumer({})", shelf.ix),
+            Self::CloseConsumer(ix, _, how, deadline) => write!(f, "CloseConsumer({ix}, {how:?}, {deadline:?})"),
             Self::Timer(at, _) => write!(f, "Timer({at:?})"),
             Self::Close(_, deadline) => write!(f, "Close({deadline:?})"),
         }
@@ -68,7 +75,10 @@ impl Inbox {
                 }
             }
         };
-        if let Input::Command(_, setter, _) | Input::CloseProducer(_, setter, _) | Input::Close(setter, _) = &mut input
+        if let Input::Command(_, setter, _)
+        | Input::CloseProducer(_, setter, _)
+        | Input::CloseConsumer(_, setter, ..)
+        | Input::Close(setter, _) = &mut input
         {
             if let Some(setter) = setter.take() {
                 setter.set(Err(refused.clone()));

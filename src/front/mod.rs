@@ -15,6 +15,7 @@ pub(crate) mod pack;
 pub(crate) mod park;
 pub(crate) mod pool;
 pub(crate) mod producer;
+pub(crate) mod shelf;
 pub(crate) mod signal;
 pub(crate) mod slot;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub(crate) struct Front {
     seed: u64,
     next_op: AtomicU64,
     next_producer: AtomicU32,
+    next_consumer: AtomicU32,
     process: u32,
 }
 
@@ -68,6 +70,7 @@ impl Front {
             seed,
             next_op: AtomicU64::new(1),
             next_producer: AtomicU32::new(0),
+            next_consumer: AtomicU32::new(0),
             process: std::process::id(),
         }
     }
@@ -80,6 +83,11 @@ impl Front {
     /// An index for a producer.
     pub(crate) fn producer_ix(&self) -> klamm_core::ProducerIx {
         klamm_core::ProducerIx(self.next_producer.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// An index for a consumer.
+    pub(crate) fn consumer_ix(&self) -> klamm_core::ConsumerIx {
+        klamm_core::ConsumerIx(self.next_consumer.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A producer came into being.
@@ -140,7 +148,7 @@ impl Front {
         slot
     }
 
-    fn check_process(&self) -> Result<(), Error> {
+    pub(crate) fn check_process(&self) -> Result<(), Error> {
         if std::process::id() == self.process {
             return Ok(());
         }

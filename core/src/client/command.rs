@@ -28,6 +28,24 @@ pub struct TopicPartition {
     pub partition: i32,
 }
 
+impl<T: Into<Arc<str>>> From<(T, i32)> for TopicPartition {
+    fn from((topic, partition): (T, i32)) -> Self {
+        Self { topic: topic.into(), partition }
+    }
+}
+
+impl From<&TopicPartition> for TopicPartition {
+    fn from(tp: &TopicPartition) -> Self {
+        tp.clone()
+    }
+}
+
+impl std::fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
 /// Under which decision something was asked, fetched or reported (contracts A9). Unequal stamps are dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {
@@ -54,6 +72,8 @@ pub enum SeekTo {
     End,
     /// At the first record that is not older.
     Timestamp(Timestamp),
+    /// At the group's committed offset; where there is none, as the configuration says.
+    Committed,
 }
 
 /// An offset to commit: the next one to read, with what is stored beside it.

@@ -50,6 +50,12 @@ section! {
             .aliases(&[Alias::of("queued.max.messages.kbytes").scale(1024)])];
         /// How large a batch may become when it is decompressed: a bound against bombs.
         plain decompressed_max_bytes: usize = "decompressed.max.bytes" Int "134217728" [.min(1).klamm()];
+        /// Whether a partition that the group takes away is held until the batches with its records are dropped, or the
+        /// rebalance's time is over; else until the next poll, as Java does.
+        plain rebalance_waits_for_batches: bool = "klamm.rebalance.waits.for.batches" Bool "true" [.klamm()];
+        /// Whether a poll that brings newly assigned partitions returns at once, before any record of them, so that the
+        /// application can seek or pause first.
+        plain rebalance_assigned_first: bool = "klamm.rebalance.assigned.first" Bool "false" [.klamm()];
         /// Whether asking for a topic that does not exist may create it (if brokers create topics at all).
         plain allow_auto_create_topics: bool = "allow.auto.create.topics" Bool "true";
         /// Whether a subscribed pattern leaves out Kafka's own topics.

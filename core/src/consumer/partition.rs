@@ -162,6 +162,7 @@ impl Partition {
             SeekTo::Offset { offset, leader_epoch } => self.place(offset, leader_epoch),
             SeekTo::Beginning => self.unplace(Want::Listed(OffsetSpec::Earliest)),
             SeekTo::End => self.unplace(Want::Listed(OffsetSpec::Latest)),
+            SeekTo::Committed => self.unplace(Want::Committed),
             SeekTo::Timestamp(at) => self.unplace(Want::Listed(OffsetSpec::Timestamp(at))),
         }
     }

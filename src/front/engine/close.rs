@@ -65,11 +65,12 @@ impl Engine {
         closing.deadline = deadline.or(closing.deadline);
     }
 
-    pub(super) fn close(&mut self, setter: Option<OpSetter>, deadline: Option<Time>) {
+    pub(super) fn close(&mut self, now: Now, setter: Option<OpSetter>, deadline: Option<Time>) {
         let closing = self.closing.get_or_insert_default();
         closing.setters.extend(setter);
         closing.deadline = deadline.or(closing.deadline);
         let deadline = closing.deadline;
+        self.close_consumers(now, deadline.unwrap_or(now.mono + GRACE));
         for producer in self.producers.values_mut() {
             producer.front.shared.close_gate(CLOSED);
             let closing = producer.closing.get_or_insert_default();

@@ -23,6 +23,7 @@ impl Machine for Engine {
         self.take_inputs(now);
         self.take_slots(now);
         self.serve(now);
+        self.serve_consumers(now);
         self.offload();
         self.go_on_closing(now);
         self.publish(now, false);
@@ -85,6 +86,7 @@ impl Machine for Engine {
             any = true;
             self.handle_event(event);
         }
+        any |= self.answer_progress(now);
         self.offload();
         self.wake();
         any || !self.actions.is_empty()

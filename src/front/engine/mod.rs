@@ -1,6 +1,7 @@
 //! The machine that the driver turns: the core, and the hand-over between it and the application's threads.
 
 mod close;
+mod consume;
 mod machine;
 mod produce;
 
@@ -42,6 +43,8 @@ pub struct Engine {
     wakers: Wakers,
     // Emptied and reused in each turn.
     inputs: Vec<Input>,
+    outgoing: Vec<crate::front::shelf::Outgoing>,
+    freed: Vec<klamm_core::consumer::Freed>,
     dirty: Vec<Arc<Slot>>,
     lefts: Vec<(ProducerIx, PartitionIx, Left)>,
     collect: Collect,
@@ -67,7 +70,7 @@ impl MakeEngine {
             client: Client::new(self.config, self.seed, now),
             front,
             producers: BTreeMap::new(),
-            consumers: Consumers,
+            consumers: Consumers::default(),
             ops: BTreeMap::new(),
             timers: BTreeMap::new(),
             works: BTreeMap::new(),
@@ -78,6 +81,8 @@ impl MakeEngine {
             published: None,
             wakers: Wakers::new(),
             inputs: Vec::new(),
+            outgoing: Vec::new(),
+            freed: Vec::new(),
             dirty: Vec::new(),
             lefts: Vec::new(),
             collect: Collect::default(),
@@ -105,11 +110,19 @@ impl Engine {
                     self.producers.insert(ix, Producer::new(front));
                 }
                 Input::CloseProducer(front, setter, deadline) => self.close_producer(&front, setter, deadline),
+                Input::OpenConsumer(shelf) => {
+                    let command = Command::OpenConsumer(shelf.ix, shelf.config.clone());
+                    self.client.handle_command(now, self.front.op(), command);
+                    self.consumers.open(shelf);
+                }
+                Input::CloseConsumer(ix, setter, how, deadline) => {
+                    self.close_consumer(now, ix, setter, how, deadline);
+                }
                 Input::Timer(at, setter) => {
                     self.next += 1;
                     self.timers.insert((at, self.next), setter);
                 }
-                Input::Close(setter, deadline) => self.close(setter, deadline),
+                Input::Close(setter, deadline) => self.close(now, setter, deadline),
             }
         }
         self.inputs = inputs;
@@ -153,6 +166,10 @@ impl Engine {
             setter.set(result);
             return;
         }
+        if self.consumers.closed(op, &result, &mut self.wakers) {
+            self.front.signal.notify();
+            return;
+        }
         self.closed(op);
     }
 
@@ -179,7 +196,8 @@ impl Engine {
         let timers = self.timers.keys().next().map(|(at, _)| *at);
         let tickets = self.producers.values().filter_map(Producer::deadline);
         let closing = self.closing.as_ref().and_then(|closing| closing.deadline());
-        let at = timers.into_iter().chain(tickets).chain(closing).min()?;
+        let polls = self.consumers.deadline();
+        let at = timers.into_iter().chain(tickets).chain(closing).chain(polls).min()?;
         Some(Wake { at, why: klamm_core::Why::Operation })
     }
 
@@ -190,6 +208,7 @@ impl Engine {
         for producer in self.producers.values_mut() {
             producer.expire(now, &mut self.wakers);
         }
+        self.consumers.expire(now, &mut self.wakers);
         self.expire_closing(now);
     }
 
@@ -212,14 +231,17 @@ impl Engine {
             match input {
                 Input::Command(_, Some(setter), _) | Input::Timer(_, setter) => setter.set(Err(error.clone())),
                 Input::OpenProducer(front) => Producer::new(front).abandon(error, &mut self.wakers),
-                Input::CloseProducer(_, Some(setter), _) | Input::Close(Some(setter), _) => {
+                Input::OpenConsumer(shelf) => self.consumers.open(shelf),
+                Input::CloseProducer(_, Some(setter), _)
+                | Input::CloseConsumer(_, Some(setter), ..)
+                | Input::Close(Some(setter), _) => {
                     setter.set(Ok(klamm_core::client::Reply::Unit));
                 }
                 _ => {}
             }
         }
         self.works.clear();
-        self.consumers.abandon(error);
+        self.consumers.abandon(error, &mut self.wakers);
         self.end_closing(error);
         self.wake();
     }

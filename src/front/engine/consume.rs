@@ -1,0 +1,83 @@
+//! Between the shelves of consumers and the core.
+
+use super::Engine;
+use crate::front::op::OpSetter;
+use klamm_core::client::{CloseConsumer, Command};
+use klamm_core::{ConsumerIx, Now, Time};
+
+impl Engine {
+    /// Hands the core what the applications asked of their consumers, the memory that they gave back, and the levels that
+    /// it wants.
+    pub(super) fn serve_consumers(&mut self, now: Now) {
+        if self.consumers.is_empty() {
+            return;
+        }
+        let mut reports = Vec::new();
+        for shelf in self.consumers.shelves() {
+            if shelf.take_dirty() {
+                if shelf.take_outgoing(&mut self.outgoing) {
+                    reports.push(shelf.ix);
+                }
+                for one in self.outgoing.drain(..) {
+                    if let Some(setter) = one.setter {
+                        self.ops.insert(one.op, setter);
+                    }
+                    self.client.handle_command(now, one.op, one.command);
+                }
+            }
+            shelf.take_freed(&mut self.freed);
+            if !self.freed.is_empty() {
+                self.client.handle_credits(now, shelf.ix, &mut self.freed);
+                self.freed.clear();
+            }
+        }
+        for ix in reports {
+            self.report(now, ix);
+        }
+        self.answer_progress(now);
+    }
+
+    /// Answers the core's questions for levels; true if there was one.
+    pub(super) fn answer_progress(&mut self, now: Now) -> bool {
+        let mut any = false;
+        // Each of them at most twice: the turn is not to be spent here.
+        for _ in 0..2 * self.consumers.len() {
+            let Some(ix) = self.client.poll_want_progress() else { break };
+            any = true;
+            self.report(now, ix);
+        }
+        any
+    }
+
+    fn report(&mut self, now: Now, ix: ConsumerIx) {
+        if let Some(shelf) = self.consumers.shelf(ix) {
+            self.client.handle_progress(now, ix, &shelf.progress());
+        }
+    }
+
+    pub(super) fn close_consumer(
+        &mut self,
+        now: Now,
+        ix: ConsumerIx,
+        setter: Option<OpSetter>,
+        how: CloseConsumer,
+        deadline: Time,
+    ) {
+        let op = self.front.op();
+        if self.consumers.close(ix, op, setter) {
+            // Commits that were asked for before go first.
+            self.serve_consumers(now);
+            self.client.handle_command(now, op, Command::CloseConsumer(ix, how, deadline));
+        }
+    }
+
+    /// The client ends: so do its consumers.
+    pub(super) fn close_consumers(&mut self, now: Now, deadline: Time) {
+        let all: Vec<_> = self.consumers.shelves().cloned().collect();
+        for shelf in all {
+            shelf.close();
+            let how = shelf.usual_close();
+            self.close_consumer(now, shelf.ix, None, how, deadline);
+        }
+    }
+}
