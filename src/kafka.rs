@@ -149,7 +149,7 @@ impl Kafka {
 
     /// What was counted so far.
     pub fn metrics(&self) -> Metrics {
-        Metrics::new(crate::front::locked(&self.handle.front.snapshot).stats.clone())
+        Metrics::new(crate::front::locked(&self.handle.front.stats).clone())
     }
 
     /// Ends everything in order: producers flush, consumers commit and leave, connections close. Takes 30 s at most,

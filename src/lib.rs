@@ -27,7 +27,9 @@ mod partitioning;
 mod producer;
 mod receipts;
 mod record;
+pub mod serdes;
 mod start;
+mod typed;
 
 pub use admin::Admin;
 pub use config::{Config, ConsumerConfig, ProducerConfig};
@@ -51,6 +53,9 @@ pub use start::Runtime;
 #[cfg(feature = "tokio")]
 pub use start::Tokio;
 
+pub use serdes::{Deserializer, Serializer};
+pub use typed::{EncodeBuf, TypedTopic};
+
 /// What a call of klamm gives.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -61,3 +66,25 @@ pub mod internal {
     pub use crate::front::looped::Looped;
     pub use crate::front::set_yield_hook;
 }
+
+/// The auto traits of what users hold are part of the interface: a change of them is a breaking one.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    const fn future<T: Send + Sync + Unpin + 'static>() {}
+    shared::<Kafka>();
+    shared::<Producer>();
+    shared::<Topic>();
+    shared::<Config>();
+    shared::<Error>();
+    shared::<Metrics>();
+    shared::<Receipts>();
+    shared::<TypedTopic<serdes::Utf8, serdes::I64>>();
+    future::<Op<()>>();
+    future::<Op<Kafka>>();
+    future::<Delivery>();
+    future::<Deliveries>();
+    future::<Queued<Delivery>>();
+    future::<Queued<Deliveries>>();
+    shared::<Record<'static>>();
+    shared::<TrySendError<'static>>();
+};

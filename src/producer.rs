@@ -5,7 +5,7 @@ use crate::front::ack::BatchAck;
 use crate::front::append::{Refusal, Sent, place};
 use crate::front::inbox::Input;
 use crate::front::line::Placed;
-use crate::front::line::{Parts, Ticket};
+use crate::front::line::Ticket;
 use crate::front::op::{OpSlot, op_slot};
 use crate::front::producer::{CLOSED, ProducerFront};
 use crate::front::topics::TopicSlot;
@@ -173,13 +173,9 @@ impl Producer {
         })
     }
 
-    /// Sends a record whose parts were made elsewhere.
-    pub(crate) fn send_parts(&self, topic: &TopicSlot, parts: &Parts<'_>) -> Delivery {
-        deliver(topic, topic.send(parts, true, place))
-    }
-
-    pub(crate) fn config(&self) -> &klamm_core::config::ProducerConfig {
-        &self.handle.front.config
+    /// The delivery of a record that could not be made.
+    pub(crate) fn refuse(&self, error: Error) -> Delivery {
+        Ticket::failed(self.handle.front.shared.clone(), error).into()
     }
 }
 

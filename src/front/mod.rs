@@ -15,6 +15,7 @@ pub(crate) mod pack;
 pub(crate) mod park;
 pub(crate) mod pool;
 pub(crate) mod producer;
+mod serve;
 pub(crate) mod shelf;
 pub(crate) mod signal;
 pub(crate) mod slot;
@@ -25,7 +26,6 @@ pub(crate) mod topics;
 use clock::FrontClock;
 use inbox::{Inbox, Input};
 use klamm_core::client::Command;
-use klamm_core::metadata::View;
 use klamm_core::stats::Stats;
 use klamm_core::{Error, ErrorKind, OpId};
 use op::{OpSlot, op_slot};
@@ -42,20 +42,14 @@ pub(crate) struct Front {
     pub(crate) inbox: Inbox,
     /// The thread of the driver's last turn; 0 before the first.
     pub(crate) driver_thread: AtomicU64,
-    pub(crate) snapshot: Mutex<Snapshot>,
+    /// What the driver last published.
+    pub(crate) stats: Mutex<Stats>,
     producers: Mutex<Vec<Weak<ProducerShared>>>,
     seed: u64,
     next_op: AtomicU64,
     next_producer: AtomicU32,
     next_consumer: AtomicU32,
     process: u32,
-}
-
-/// What the driver last published.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Snapshot {
-    pub(crate) stats: Stats,
-    pub(crate) view: Arc<View>,
 }
 
 impl Front {
@@ -65,7 +59,7 @@ impl Front {
             signal: Signal::new(),
             inbox: Inbox::default(),
             driver_thread: AtomicU64::new(0),
-            snapshot: Mutex::default(),
+            stats: Mutex::default(),
             producers: Mutex::default(),
             seed,
             next_op: AtomicU64::new(1),

@@ -2,7 +2,7 @@
 
 use super::ack::{AckSetter, BatchAck, Wakers};
 use super::budget::Grant;
-use super::line::{Placed, Ticket, Waiting};
+use super::line::{Ticket, Waiting};
 use super::pack::{Packing, Sealed as ToPack};
 use super::producer::{ProducerShared, Settings};
 use super::topics::Sticky;
@@ -46,10 +46,10 @@ pub(super) struct SlotState {
     /// One for each batch that is not resolved, the open one last.
     pub(super) acks: VecDeque<(BatchNo, AckSetter)>,
     pub(super) line: VecDeque<Waiting>,
-    in_budget_line: bool,
+    pub(super) in_budget_line: bool,
     told: u8,
     notified: bool,
-    dead: Option<Error>,
+    pub(super) dead: Option<Error>,
 }
 
 /// How a slot went on the dirty list.
@@ -73,10 +73,11 @@ impl SlotState {
     fn left(&mut self) -> Left {
         let line = u32::try_from(self.line.len()).unwrap_or(u32::MAX);
         let left = self.acc.left(line, self.line.front().map(|waiting| waiting.entered));
-        self.told = told::OPEN * u8::from(left.open_since.is_some())
-            | told::PACKED * u8::from(left.packed > 0)
-            | told::LINE * u8::from(line > 0)
-            | told::URGENT * u8::from(left.urgent);
+        let bit = |bit: u8, on: bool| if on { bit } else { 0 };
+        self.told = bit(told::OPEN, left.open_since.is_some())
+            | bit(told::PACKED, left.packed > 0)
+            | bit(told::LINE, line > 0)
+            | bit(told::URGENT, left.urgent);
         left
     }
 
@@ -144,96 +145,6 @@ impl Slot {
     /// What is left, without a visit.
     pub(crate) fn level(&self) -> Left {
         locked(&self.state).left()
-    }
-
-    /// Puts a record at the end of the line; the driver will place it.
-    pub(crate) fn enqueue(self: &Arc<Self>, waiting: Waiting) {
-        let deadline = waiting.deadline;
-        let (edge, join, dead) = {
-            let mut state = locked(&self.state);
-            match state.dead.clone() {
-                Some(error) => (None, false, Some((waiting, error))),
-                None => {
-                    state.line.push_back(waiting);
-                    (state.edge(told::LINE), !std::mem::replace(&mut state.in_budget_line, true), None)
-                }
-            }
-        };
-        if let Some((waiting, error)) = dead {
-            let mut wakers = Wakers::new();
-            waiting.fail(error, &mut wakers);
-            wake(wakers);
-            return;
-        }
-        if join {
-            self.shared.budget.wait(self.clone());
-        }
-        self.shared.deadline_at(deadline);
-        self.tell(edge);
-        self.shared.front.signal.notify();
-    }
-
-    /// Places records of the line as far as memory goes; true when the line is empty. Called by the driver, for the slot
-    /// that stands first in the budget's line. Sealed batches on the way are packed by `pack`.
-    pub(crate) fn serve(self: &Arc<Self>, now: Now, wakers: &mut Wakers, pack: &mut dyn FnMut(ToPack)) -> bool {
-        loop {
-            yield_point();
-            let mut sealed = None;
-            let mut need = None;
-            let edge = {
-                let mut state = locked(&self.state);
-                self.place_line(&mut state, wakers);
-                if let Some(head) = state.line.front() {
-                    if state.acc.open_count() > 0 {
-                        sealed = state.seal(self);
-                    } else {
-                        let first = head.record.with(|parts| (parts.size(), parts.timestamp));
-                        need = Some((self.buffer_for(first.0), first.1.unwrap_or(now.wall.0)));
-                    }
-                } else {
-                    state.in_budget_line = false;
-                }
-                if state.acc.open_count() > 0 { state.edge(told::OPEN) } else { None }
-            };
-            self.tell(edge);
-            if let Some(sealed) = sealed {
-                let rolled = self.rolls();
-                if rolled {
-                    self.sticky.roll(self.number);
-                }
-                pack(sealed);
-            } else if let Some((bytes, timestamp)) = need {
-                if !self.shared.budget.take_for_first(bytes) {
-                    return false;
-                }
-                let grant = Grant::new(self.shared.clone(), bytes);
-                let buffer = self.shared.pool.get(bytes);
-                let refused = locked(&self.state).open(self, buffer, grant, now, timestamp).err();
-                if let Some((buffer, _grant)) = refused {
-                    self.shared.pool.put(buffer);
-                }
-            } else {
-                return true;
-            }
-        }
-    }
-
-    fn place_line(&self, state: &mut SlotState, wakers: &mut Wakers) {
-        while let Some(head) = state.line.front() {
-            let (entered, sticky, urgent) = (head.entered, head.sticky, head.urgent);
-            let (index, timestamp) = head.record.with(|parts| {
-                let timestamp = parts.timestamp.unwrap_or(0);
-                (state.acc.append(0, timestamp, parts.key, parts.value, parts.headers, sticky), timestamp)
-            });
-            let (Some(index), Some(ack)) = (index, state.open_ack.clone()) else { return };
-            state.acc.entered(entered);
-            if urgent {
-                state.acc.hurry();
-            }
-            if let Some(waiting) = state.line.pop_front() {
-                waiting.placed(Placed { delta: ack.delta(timestamp), ack, index }, wakers);
-            }
-        }
     }
 
     /// Whether the sticky choice shall move on, now that a batch was sealed.
@@ -361,26 +272,6 @@ impl Slot {
         let state = locked(&self.state);
         let (records, bytes) = state.acc.held();
         (records, bytes, state.line.len() as u64)
-    }
-
-    /// Fails the records whose time in line is up.
-    pub(crate) fn expire(&self, now: Time, wakers: &mut Wakers) {
-        let mut late = Vec::new();
-        {
-            let mut state = locked(&self.state);
-            while state.line.front().is_some_and(|waiting| waiting.deadline <= now) {
-                late.extend(state.line.pop_front());
-            }
-            if let Some(next) = state.line.front() {
-                self.shared.deadline_at(next.deadline);
-            }
-        }
-        let (used, _) = self.shared.budget.used();
-        for waiting in late {
-            let why = format!("{used} bytes of buffer.memory ({}) are in use", self.shared.budget.total());
-            let error = waiting.timed_out(&self.topic, self.settings.max_block, why);
-            waiting.fail(error, wakers);
-        }
     }
 
     /// Fails everything: batches that are with the core too, and whatever comes later.

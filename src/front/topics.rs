@@ -18,6 +18,9 @@ use std::task::Waker;
 /// Partitions 2^k - 1 to 2^(k+1) - 2 stand in chunk k: the table grows without moving.
 const CHUNKS: usize = 21;
 
+/// Places for slots, filled when their partitions become known.
+type Chunk = Box<[OnceLock<Arc<Slot>>]>;
+
 /// The sticky choice of one topic, on a cache line of its own.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -69,7 +72,7 @@ pub(crate) struct TopicSlot {
     all_available: AtomicBool,
     turn: AtomicU32,
     sticky: Arc<Sticky>,
-    chunks: [OnceLock<Box<[OnceLock<Arc<Slot>>]>>; CHUNKS],
+    chunks: [OnceLock<Chunk>; CHUNKS],
     unplaced: Mutex<Unplaced>,
 }
 
@@ -240,7 +243,10 @@ impl TopicSlot {
             self.count.store(count, Ordering::Release);
             return slots;
         }
-        while count > 0 {
+        if count == 0 {
+            return slots;
+        }
+        loop {
             let waiting = {
                 let mut unplaced = locked(&self.unplaced);
                 unplaced.error = None;
@@ -249,14 +255,13 @@ impl TopicSlot {
                     None => {
                         self.count.store(count, Ordering::Release);
                         wakers.append(&mut unplaced.wakers);
-                        break;
+                        return slots;
                     }
                 }
             };
             yield_point();
             self.place(waiting, count, wakers);
         }
-        slots
     }
 
     fn place(&self, mut waiting: Waiting, count: u32, wakers: &mut Wakers) {

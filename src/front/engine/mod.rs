@@ -12,7 +12,7 @@ use super::inbox::Input;
 use super::op::OpSetter;
 use super::pack::Underway;
 use super::slot::Slot;
-use super::{Front, Snapshot, locked};
+use super::{Front, locked};
 use klamm_core::client::{Command, Event, Role};
 use klamm_core::config::ClientConfig;
 use klamm_core::driver::{Action, Clock};
@@ -186,9 +186,7 @@ impl Engine {
             return;
         }
         self.published = Some(now.mono);
-        let snapshot = Snapshot { stats: self.client.stats().clone(), view: self.client.view().clone() };
-        let before = std::mem::replace(&mut *locked(&self.front.snapshot), snapshot);
-        drop(before);
+        locked(&self.front.stats).clone_from(self.client.stats());
     }
 
     /// The earliest timer of the front.
