@@ -1,13 +1,13 @@
 //! One chunk on the shelf, and the pieces that it is handed out in.
 
 use super::memory::{Buffer, Credit, Home};
+use klamm_core::Error;
 use klamm_core::client::{Chunk, Stamp};
 use klamm_core::codec::Decompressor;
 use klamm_core::record::{
     ChunkCursor, ReadLimits, RecordError, RecordView, RecordsInfo, Section, TimestampType, VerifiedBatch,
     VerifiedRecords,
 };
-use klamm_core::Error;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -228,4 +228,3 @@ pub(crate) fn is_sticky(error: &Error) -> bool {
     use klamm_core::ErrorKind::{Corrupt, Unsupported};
     matches!(error.kind(), Corrupt | Unsupported)
 }
-

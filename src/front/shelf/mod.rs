@@ -121,11 +121,7 @@ impl Settings {
             holds: config.rebalance_waits_for_batches,
             assigned_first: config.rebalance_assigned_first,
             committed_only,
-            limits: ReadLimits {
-                isolation,
-                check_crcs: config.check_crcs,
-                max_plain: config.decompressed_max_bytes,
-            },
+            limits: ReadLimits { isolation, check_crcs: config.check_crcs, max_plain: config.decompressed_max_bytes },
         }
     }
 }

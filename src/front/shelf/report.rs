@@ -48,7 +48,8 @@ impl Shelf {
         let (polling, last_return) = state.presence();
         let mut progress = Progress { polling, last_return, ..Progress::default() };
         for lane in state.lanes.values() {
-            let cursor = |place: Option<super::Place>| place.map(|(offset, epoch)| (lane.ix, lane.stamp, offset, epoch));
+            let cursor =
+                |place: Option<super::Place>| place.map(|(offset, epoch)| (lane.ix, lane.stamp, offset, epoch));
             progress.done.extend(cursor(lane.done));
             progress.delivered.extend(cursor(lane.delivered));
         }
@@ -122,7 +123,9 @@ impl State {
             return (self.main.polling, self.main.last_return);
         }
         let away = |lane: &Lane| match &lane.reader {
-            Reader::Stream(waiter) if !waiter.polling && (lane.has_data() || lane.held() > 0) => Some(waiter.last_return),
+            Reader::Stream(waiter) if !waiter.polling && (lane.has_data() || lane.held() > 0) => {
+                Some(waiter.last_return)
+            }
             _ => None,
         };
         match self.lanes.values().filter_map(away).min() {

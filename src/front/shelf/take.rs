@@ -171,7 +171,12 @@ impl State {
     }
 
     /// What comes before any record.
-    pub(super) fn before_records(&mut self, shelf: &Shelf, asking: &Asking, cx: &mut Context<'_>) -> Option<Result<Taken>> {
+    pub(super) fn before_records(
+        &mut self,
+        shelf: &Shelf,
+        asking: &Asking,
+        cx: &mut Context<'_>,
+    ) -> Option<Result<Taken>> {
         if let Some((ix, tenure)) = asking.lane {
             let lane = self.lanes.get(&ix).filter(|lane| lane.tenure == tenure);
             let goes_on = lane.is_some_and(|lane| lane.ownership == Ownership::Ours);
