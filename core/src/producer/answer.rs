@@ -5,6 +5,7 @@ use super::outcome::{Answer, Known, Then, Verdict, outcome};
 use super::report::culprit;
 use super::request::{Item, Said, parse};
 use super::split::halve;
+use super::state::State;
 use crate::client::role::{Cx, News, RequestError, Response};
 use crate::client::{Event, SplitPart};
 use crate::config::Acks;
@@ -86,7 +87,7 @@ impl Producer {
             self.settle(cx, partition);
             return;
         };
-        let (mode, settling) = (queue.terms.mode, queue.is_settling());
+        let (mode, settling) = (queue.terms.mode, queue.state == State::Settling);
         let Some(entry) = queue.entry_mut(at) else { return };
         let known = Known {
             fate: entry.fate,

@@ -13,6 +13,8 @@ pub(crate) struct Entry {
     /// The number that it, or the batch that it was split from, got at seal: what the queue is sorted by.
     pub(crate) order: u64,
     pub(crate) stamp: Option<Stamp>,
+    /// Which batch of its window it is.
+    pub(crate) nth: u64,
     pub(crate) fate: Fate,
     pub(crate) refused_only: bool,
     /// How often it was sent.
@@ -27,7 +29,7 @@ impl Entry {
     pub(crate) fn new(batch: Batch) -> Self {
         let order = batch.no.0;
         let (fate, refused_only) = (Fate::NotWritten, false);
-        Self { batch, order, stamp: None, fate, refused_only, attempts: 0, sent: None, last: None }
+        Self { batch, order, stamp: None, nth: 0, fate, refused_only, attempts: 0, sent: None, last: None }
     }
 
     /// Whether its records may be in the log, as far as is known now (contracts A2).

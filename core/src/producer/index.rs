@@ -1,6 +1,7 @@
 //! Which partitions have something for whom, kept up to date with every change: no turn scans all partitions.
 
-use super::queue::{Minting, Queue, State};
+use super::queue::Queue;
+use super::state::{Minting, State};
 use crate::{BrokerId, PartitionIx, Time, Timers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;

@@ -5,10 +5,11 @@
 
 use super::entry::Entry;
 use super::index::{Climate, Index};
-use super::queue::{Minting, Queue};
+use super::queue::Queue;
 use super::report::About;
 use super::request::Item;
 use super::sequence::Identities;
+use super::state::Minting;
 use super::terms::Terms;
 use super::topics::Topics;
 use crate::client::Event;

@@ -23,6 +23,7 @@ mod request;
 mod send;
 mod sequence;
 mod split;
+mod state;
 mod terms;
 mod topics;
 

@@ -7,7 +7,8 @@
 use super::entry::Entry;
 use super::handover::{Batch, Left};
 use super::index::Filed;
-use super::sequence::{Identity, Stamp, Window};
+use super::sequence::{REMEMBERED, Stamp, Window};
+use super::state::{Minting, State};
 use super::terms::Terms;
 use crate::error::Fate;
 use crate::{BatchNo, BrokerId, PartitionIx, Time, TopicIx};
@@ -19,35 +20,6 @@ const LAPSE: Duration = Duration::from_secs(60);
 
 /// Children of split batches are numbered from here on: the front numbers batches from 0.
 const CHILDREN: u64 = 1 << 63;
-
-/// What may be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Nothing was acknowledged here yet (new leader, new epoch, failure, long idle): one in flight, the oldest first.
-    /// Brokers without state accept any first number, so only one may be the first (contracts A23).
-    Probing,
-    /// The last outcome here was success.
-    Streaming,
-    /// The leader changed while the old one still owes answers: nothing (ID-15).
-    Moving,
-    /// A failure that may pass: nothing, then `Probing`.
-    Backoff(Time),
-    /// Nothing more goes out under the window's identity, and something is still on the wire: nothing (contracts A4).
-    Settling,
-    /// The window is empty and waits for an identity: nothing.
-    Resetting,
-}
-
-/// Under what a batch that never had a stamp may be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Minting {
-    /// Without a stamp: the producer is not idempotent.
-    Unstamped,
-    /// Not at all: there is no producer id (rule 9).
-    Waiting,
-    /// Under this one, once the window has taken it.
-    Under(Identity),
-}
 
 /// A partition.
 #[derive(Debug)]
@@ -145,18 +117,22 @@ impl Queue {
         left.packed > 0 || left.packing > 0 || left.line > 0 || left.open_since.is_some()
     }
 
-    fn has_stamps(&self) -> bool {
-        self.entries.iter().any(|e| e.stamp.is_some())
-    }
-
     /// Whether a batch without a stamp may go: its window has taken the identity, or can, because nothing under the old one
     /// is unresolved (rule 7, contracts A5).
     fn may_mint(&self, minting: Minting) -> bool {
         match minting {
             Minting::Unstamped => true,
             Minting::Waiting => false,
-            Minting::Under(who) => self.window.who() == Some(who) || !self.has_stamps(),
+            Minting::Under(who) if self.window.who() == Some(who) => self.is_remembered(self.window.minted()),
+            Minting::Under(_) => self.entries.iter().all(|e| e.stamp.is_none()),
         }
+    }
+
+    /// Whether the broker still knew the oldest unresolved batch if this one, the `nth` of its window, were written. What a
+    /// broker has forgotten it cannot tell from a gap, so no batch is sent that far ahead.
+    fn is_remembered(&self, nth: u64) -> bool {
+        let oldest = self.entries.iter().find(|e| e.stamp.is_some()).map_or(nth, |e| e.nth);
+        nth.saturating_sub(oldest) < REMEMBERED as u64
     }
 
     fn has_room(&self) -> bool {
@@ -173,7 +149,11 @@ impl Queue {
             return None;
         }
         let at = self.entries.iter().position(|e| e.sent.is_none())?;
-        (self.entries[at].stamp.is_some() || self.may_mint(minting)).then_some(at)
+        let may = match self.entries[at] {
+            Entry { stamp: Some(_), nth, .. } => self.is_remembered(nth),
+            _ => self.may_mint(minting),
+        };
+        may.then_some(at)
     }
 
     /// Whether a batch from the front could leave at once; only then is one collected (contracts 4.1).
@@ -193,8 +173,9 @@ impl Queue {
                 self.window.adopt(who);
                 self.state = State::Probing;
             }
-            let count = self.entries[at].batch.count;
-            self.entries[at].stamp = self.window.mint(count);
+            let entry = &mut self.entries[at];
+            entry.nth = self.window.minted();
+            entry.stamp = self.window.mint(entry.batch.count);
         }
         let entry = &mut self.entries[at];
         entry.sent = Some(request);
@@ -266,10 +247,6 @@ impl Queue {
         }
     }
 
-    pub(crate) fn is_settling(&self) -> bool {
-        self.state == State::Settling
-    }
-
     /// What the state becomes when the last answer is in. True: the window is closed and empty, [`reset`](Self::reset) it.
     pub(crate) fn settle(&mut self) -> bool {
         if self.in_flight > 0 {
@@ -309,11 +286,17 @@ impl Queue {
     /// numbers, so the stamps behind stay right (rule 8).
     pub(crate) fn replace(&mut self, at: usize, parts: Vec<Batch>) {
         let Some(parent) = self.entries.remove(at) else { return };
-        let mut stamp = parent.stamp;
+        let more = (parts.len() as u64).saturating_sub(1);
+        if parent.stamp.is_some() {
+            self.window.insert(more);
+            self.entries.range_mut(at..).for_each(|later| later.nth += more);
+        }
+        let (mut stamp, mut nth) = (parent.stamp, parent.nth);
         for (i, batch) in parts.into_iter().enumerate() {
             let count = batch.count;
-            self.entries.insert(at + i, Entry { batch, stamp, sent: None, ..parent.clone() });
+            self.entries.insert(at + i, Entry { batch, stamp, nth, sent: None, ..parent.clone() });
             stamp = stamp.map(|s| Stamp { base: super::sequence::advance(s.base, count), ..s });
+            nth += 1;
         }
         self.again(None);
     }
@@ -361,6 +344,7 @@ impl Queue {
 mod tests {
     use super::super::model::batch;
     use super::super::outcome::Mode;
+    use super::super::sequence::Identity;
     use super::*;
     use crate::config::Acks;
 
@@ -455,6 +439,28 @@ mod tests {
         assert_eq!(queue.state, State::Probing);
         assert_eq!(send(&mut queue, 2, UNDER), Some((1, 2)));
         assert_eq!(send(&mut queue, 3, UNDER), None);
+    }
+
+    #[test]
+    fn nothing_is_sent_that_would_make_the_broker_forget_a_batch_without_outcome() {
+        let mut queue = streaming(9);
+        for request in 0..5 {
+            send(&mut queue, request, UNDER);
+        }
+        for (request, no) in [(0, 1), (1, 2)] {
+            let at = queue.returned(request, BatchNo(no)).unwrap();
+            queue.entry_mut(at).unwrap().fate = Fate::Unknown;
+            queue.again(None);
+        }
+        (2..5).for_each(|request| succeed(&mut queue, request, request + 1));
+        assert_eq!(send(&mut queue, 5, UNDER), Some((1, 2)));
+        succeed(&mut queue, 5, 1);
+        assert_eq!(send(&mut queue, 6, UNDER), Some((2, 4)));
+        assert_eq!(send(&mut queue, 7, UNDER), Some((6, 12)), "the broker then knows batches 2 to 6");
+        assert_eq!(send(&mut queue, 8, UNDER), None);
+        assert!(!queue.wants(UNDER));
+        succeed(&mut queue, 6, 2);
+        assert_eq!(send(&mut queue, 8, UNDER), Some((7, 14)));
     }
 
     #[test]

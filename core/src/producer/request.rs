@@ -163,3 +163,114 @@ fn read(part: PartitionProduceResponse) -> Said {
             .then_some((leader.leader_id, leader.leader_epoch)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::batch;
+    use super::super::sequence::Identity;
+    use super::*;
+    use crate::ProducerIx;
+    use crate::client::role::Owner;
+    use crate::record::BatchHeader;
+    use crate::wire::messages::ProduceResponse;
+    use crate::wire::messages::produce::LeaderIdAndEpoch;
+    use crate::wire::{Reader, Writer};
+
+    const TAG: Tag = Tag { owner: Owner::Producer(ProducerIx(0)), token: 3 };
+
+    fn items(names: &mut Names, places: &[(&str, i32)]) -> Vec<Item> {
+        let item = |(no, (topic, number)): (u64, &(&str, i32))| {
+            let place = (names.topic(topic), *number);
+            let topic_id = Uuid([topic.as_bytes()[0]; 16]);
+            Item { partition: names.partition(place.0, place.1), place, topic_id, no: BatchNo(no) }
+        };
+        (0..).zip(places).map(item).collect()
+    }
+
+    fn part(index: i32, code: i16) -> PartitionProduceResponse {
+        PartitionProduceResponse { index, error_code: ErrorCode(code), base_offset: 7, ..Default::default() }
+    }
+
+    fn answer(version: i16, topics: Vec<TopicProduceResponse>) -> Response {
+        let mut w = Writer::new();
+        ProduceResponse { responses: topics, throttle_time_ms: 9, ..Default::default() }
+            .encode(&mut w, version)
+            .unwrap();
+        Response { version, frame: w.into_vec(), at: 0 }
+    }
+
+    fn named(name: &str, parts: Vec<PartitionProduceResponse>) -> TopicProduceResponse {
+        TopicProduceResponse { name: name.into(), partition_responses: parts, ..Default::default() }
+    }
+
+    #[test]
+    fn the_header_is_stamped_when_the_request_is_built_and_the_body_is_shared() {
+        let mut names = Names::default();
+        let item = items(&mut names, &[("a", 4)])[0];
+        let (stamp, batch) = (Stamp { who: Identity { id: 8, epoch: 2 }, base: 40 }, batch(1, 3));
+        let body = batch.body.clone();
+        let parts = [Part { item, stamp: Some(stamp), batch }];
+        for version in [3, 9, 12, 13] {
+            let timeout = Duration::from_secs(30);
+            let request = build(TAG, version, Acks::All, timeout, &parts, &names).unwrap();
+            assert!(request.body.iter().any(|piece| piece.as_ptr() == body.as_ptr()), "copied");
+            let bytes = request.body.concat();
+            let message = ProduceRequest::decode(&mut Reader::new(&bytes), version).unwrap();
+            assert_eq!((message.acks, message.timeout_ms, request.silent), (-1, 30_000, false));
+            let topic = &message.topic_data[0];
+            assert_eq!(topic.name, if version < 13 { "a" } else { "" });
+            assert_eq!(topic.topic_id, if version < 13 { Uuid::ZERO } else { item.topic_id });
+            assert_eq!(topic.partition_data[0].index, 4);
+            let records = topic.partition_data[0].records.clone().unwrap();
+            let header = BatchHeader::parse(&records).unwrap();
+            header.check_crc(&records).unwrap();
+            let want = record::Stamp { producer_id: 8, epoch: 2, base_sequence: 40 };
+            assert_eq!((header.stamp, header.count), (want, 3));
+        }
+        let bare = [Part { stamp: None, item, batch: parts[0].batch.clone() }];
+        assert!(build(TAG, 9, Acks::Zero, Duration::ZERO, &bare, &names).unwrap().silent);
+    }
+
+    #[test]
+    fn answers_find_their_batches_in_any_order_and_what_is_missing_is_missing() {
+        let mut names = Names::default();
+        let items = items(&mut names, &[("a", 0), ("a", 1), ("b", 0)]);
+        let topics = vec![
+            named("b", vec![part(0, 6), part(5, 0)]),
+            named("?", vec![part(0, 0)]),
+            named("a", vec![part(1, 0), part(1, 3)]),
+        ];
+        let parsed = parse(&answer(9, topics), &items, &names).unwrap();
+        let codes: Vec<_> = parsed.said.iter().map(|said| said.as_ref().map(|s| s.code.0)).collect();
+        assert_eq!((codes, parsed.throttle_ms), (vec![None, Some(0), Some(6)], 9));
+    }
+
+    #[test]
+    fn answers_by_id_name_the_leader_if_the_broker_knows_it() {
+        let mut names = Names::default();
+        let items = items(&mut names, &[("a", 0), ("b", 0)]);
+        let current_leader = LeaderIdAndEpoch { leader_id: BrokerId(4), leader_epoch: 8 };
+        let by_id =
+            |topic_id, part| TopicProduceResponse { topic_id, partition_responses: vec![part], ..Default::default() };
+        let topics = vec![
+            by_id(Uuid([b'b'; 16]), PartitionProduceResponse { current_leader, ..part(0, 6) }),
+            by_id(Uuid([b'a'; 16]), part(0, 6)),
+        ];
+        let parsed = parse(&answer(13, topics), &items, &names).unwrap();
+        let leaders: Vec<_> = parsed.said.iter().map(|said| said.as_ref().unwrap().leader).collect();
+        assert_eq!(leaders, [None, Some((BrokerId(4), 8))]);
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_or_too_long_is_no_answer() {
+        let mut names = Names::default();
+        let items = items(&mut names, &[("a", 0)]);
+        let whole = answer(9, vec![named("a", vec![part(0, 0)])]);
+        for cut in 0..whole.frame.len() {
+            let cut = Response { frame: whole.frame[..cut].to_vec(), ..whole };
+            assert!(parse(&cut, &items, &names).is_err());
+        }
+        let long = Response { frame: [&whole.frame[..], &[0]].concat(), ..whole };
+        assert!(parse(&long, &items, &names).is_err());
+    }
+}

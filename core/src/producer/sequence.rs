@@ -9,6 +9,10 @@ use crate::rng::Rng;
 use crate::{Now, Time};
 use std::time::Duration;
 
+/// How many batches of a producer a broker remembers, per partition (`ProducerStateEntry`): it recognises a batch that is
+/// sent again only among those.
+pub(crate) const REMEMBERED: usize = 5;
+
 /// A producer id and its epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -35,6 +39,7 @@ pub(crate) fn advance(from: i32, by: u32) -> i32 {
 pub(crate) struct Window {
     who: Option<Identity>,
     next: i32,
+    minted: u64,
 }
 
 impl Window {
@@ -45,19 +50,30 @@ impl Window {
 
     /// Begins at 0 under a new identity. The caller has nothing unresolved under the old one (rule 7, contracts A5).
     pub(crate) fn adopt(&mut self, who: Identity) {
-        *self = Self { who: Some(who), next: 0 };
+        *self = Self { who: Some(who), ..Self::default() };
     }
 
     /// The stamp of the next batch; `None` before the first `adopt`: a request is never built without a producer id (rule 9).
     pub(crate) fn mint(&mut self, count: u32) -> Option<Stamp> {
         let stamp = Stamp { who: self.who?, base: self.next };
         self.next = advance(self.next, count);
+        self.minted += 1;
         Some(stamp)
+    }
+
+    /// How many batches it has stamped.
+    pub(crate) fn minted(&self) -> u64 {
+        self.minted
+    }
+
+    /// A batch was split: there are so many more.
+    pub(crate) fn insert(&mut self, more: u64) {
+        self.minted += more;
     }
 
     #[cfg(test)]
     pub(crate) fn starting_at(who: Identity, next: i32) -> Self {
-        Self { who: Some(who), next }
+        Self { who: Some(who), next, minted: 0 }
     }
 }
 

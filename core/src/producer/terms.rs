@@ -1,11 +1,9 @@
 //! What a topic's batches go by: the producer's configuration with the topic's own settings over it.
 
 use super::outcome::Mode;
+use super::sequence::REMEMBERED;
 use crate::config::{Acks, ProducerConfig};
 use std::time::Duration;
-
-/// Brokers remember five batches of a producer (broker-side `ProducerStateEntry`), so more must not be unresolved at once.
-const REMEMBERED: usize = 5;
 
 /// Settings of one topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,5 +37,39 @@ impl Terms {
             delivery_timeout: own.map_or(config.delivery_timeout, |t| t.delivery_timeout),
             linger: config.linger,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::TopicConfig;
+
+    fn in_flight(change: impl FnOnce(&mut ProducerConfig)) -> usize {
+        let mut config = ProducerConfig::default();
+        change(&mut config);
+        Terms::of(&config, "t").in_flight
+    }
+
+    #[test]
+    fn only_stamps_or_the_absence_of_retries_allow_more_than_one_batch_in_flight() {
+        assert_eq!(in_flight(|_| ()), 5);
+        assert_eq!(in_flight(|c| c.max_in_flight_requests_per_connection = 2), 2);
+        assert_eq!(in_flight(|c| c.max_in_flight_requests_per_connection = 9), 5, "brokers remember five");
+        assert_eq!(in_flight(|c| c.enable_idempotence = false), 1);
+        assert_eq!(in_flight(|c| (c.enable_idempotence, c.retries) = (false, 0)), 5);
+        assert_eq!(in_flight(|c| (c.enable_idempotence, c.acks) = (false, Acks::Zero)), usize::MAX);
+    }
+
+    #[test]
+    fn a_topic_with_fewer_acks_goes_without_stamps() {
+        let mut config = ProducerConfig::default();
+        let (compression, delivery_timeout, batch_size) = (config.compression, Duration::from_secs(3), 1);
+        let own = TopicConfig { acks: Acks::One, compression, delivery_timeout, batch_size };
+        config.topics.insert("metrics".into(), own);
+        let terms = Terms::of(&config, "metrics");
+        assert_eq!((terms.acks, terms.mode.idempotent, terms.in_flight), (Acks::One, false, 1));
+        assert_eq!(terms.delivery_timeout, delivery_timeout);
+        assert!(Terms::of(&config, "orders").mode.idempotent);
     }
 }

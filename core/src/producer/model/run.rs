@@ -70,6 +70,9 @@ fn step(world: &mut World, turmoil: bool) {
             }
             _ => {}
         },
+        _ if world.dice.below(3) == 0 => {
+            world.haunt();
+        }
         _ => world.pass(Duration::from_millis(400)),
     }
 }
@@ -88,7 +91,8 @@ pub(super) fn heal(world: &mut World) {
         if world.stale {
             world.refresh();
         }
-        let mut moved = world.identify() | world.offer() | world.collect();
+        let mut moved = world.dice.below(4) == 0 && world.haunt();
+        moved |= world.identify() | world.offer() | world.collect();
         for broker in (1..=BROKERS).map(BrokerId) {
             moved |= world.work(broker) | world.arrive(broker);
         }
@@ -119,13 +123,16 @@ fn check(world: &World) {
         for log in &logs {
             let records = log.records();
             if world.monitor.idempotent {
+                let unique: BTreeSet<&Rec> = records.iter().collect();
+                assert_eq!(unique.len(), records.len(), "{}: twice: {records:?}", place.ix);
+                // A copy that a broker finds late in a dead connection's socket is only fenced off by a higher epoch, not
+                // by another producer id. Its batch was reported as possibly written.
+                let doubtful = |rec: &Rec| matches!(world.monitor.ends[&(place.ix, *rec)], End::Failed { .. });
+                let kept: Vec<&Rec> = records.iter().filter(|rec| !(world.haunted && doubtful(rec))).collect();
                 // Requests by name reach a log that replaced another unnoticed, and without state it takes whichever batch
                 // comes first: no client can tell. By id it refuses them.
                 if log.incarnation == 0 || world.by_id {
-                    assert!(records.is_sorted_by(|a, b| a < b), "{}: twice or out of order: {records:?}", place.ix);
-                } else {
-                    let unique: BTreeSet<&Rec> = records.iter().collect();
-                    assert_eq!(unique.len(), records.len(), "{}: twice: {records:?}", place.ix);
+                    assert!(kept.is_sorted(), "{}: out of order: {kept:?}", place.ix);
                 }
             } else {
                 let firsts: Vec<u64> = log.batches.iter().map(|batch| batch[0].0).collect();

@@ -76,6 +76,10 @@ pub(super) struct World {
     pub(super) view: Arc<View>,
     pub(super) places: Vec<Place>,
     pub(super) links: BTreeMap<BrokerId, Link>,
+    /// Requests that lie in a broker's socket although their connection is gone.
+    ghosts: Vec<(BrokerId, i16, Vec<u8>)>,
+    /// One of them was worked on.
+    pub(super) haunted: bool,
     pub(super) init: Option<(Tag, BrokerId, i16)>,
     next_id: i64,
     pub(super) producer: Producer,
@@ -171,6 +175,8 @@ impl World {
             view: Arc::default(),
             places,
             links: (1..=BROKERS).map(|b| (BrokerId(b), Link { up: true, ..Link::default() })).collect(),
+            ghosts: Vec::new(),
+            haunted: false,
             init: None,
             next_id: 100,
             producer,
@@ -356,7 +362,13 @@ impl World {
         let flights = &self.links[&broker].flights;
         let Some(at) = flights.iter().position(|f| f.answer.is_none()) else { return false };
         let (body, version) = (flights[at].body.clone(), flights[at].version);
-        let message = ProduceRequest::decode(&mut Reader::new(&body), version).unwrap();
+        let bytes = self.serve(broker, version, &body);
+        self.links.get_mut(&broker).unwrap().flights[at].answer = Some(Ok(bytes));
+        true
+    }
+
+    fn serve(&mut self, broker: BrokerId, version: i16, body: &[u8]) -> Vec<u8> {
+        let message = ProduceRequest::decode(&mut Reader::new(body), version).unwrap();
         let mut answer = ProduceResponse::default();
         for topic in message.topic_data {
             let mut parts = Vec::new();
@@ -391,7 +403,14 @@ impl World {
         if self.chance(self.faults / 8) {
             bytes.truncate(bytes.len() / 2);
         }
-        self.links.get_mut(&broker).unwrap().flights[at].answer = Some(Ok(bytes));
+        bytes
+    }
+
+    /// A broker comes to a request whose connection is gone.
+    pub(super) fn haunt(&mut self) -> bool {
+        let Some((broker, version, body)) = self.ghosts.pop() else { return false };
+        self.haunted = true;
+        self.serve(broker, version, &body);
         true
     }
 
@@ -474,6 +493,10 @@ impl World {
         let sent = flights.len() - sent_none;
         for (i, flight) in flights.into_iter().enumerate() {
             let why = Error::new(ErrorKind::Connect, "the connection ended").with_broker(broker.0);
+            // Without stamps nothing tells the late copy from a new batch.
+            if i < sent && flight.answer.is_none() && self.monitor.idempotent {
+                self.ghosts.push((broker, flight.version, flight.body));
+            }
             let error = if i < sent { RequestError::Lost(why) } else { RequestError::NotSent(why) };
             self.back(broker, flight.tag, &flight.partitions, Err(error));
         }
