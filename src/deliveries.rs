@@ -71,6 +71,14 @@ impl Deliveries {
         Queued::new(self)
     }
 
+    /// Whether all are in the buffer, or failed before they got there: then back-pressure need not be waited for.
+    pub fn is_queued(&self) -> bool {
+        self.runs.iter().all(|run| match &run.at {
+            At::Batch(..) => true,
+            At::Line(ticket) => ticket.is_ready(),
+        })
+    }
+
     /// Whether every outcome is known.
     pub fn is_ready(&self) -> bool {
         self.iter().all(|delivery| delivery.is_ready())

@@ -1,2 +1,49 @@
-//! The `klamm` command.
-fn main() {}
+//! The `klamm` command: produces, consumes and administers, with kcat's letters where kcat has one.
+//!
+//! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+
+mod acls;
+mod client;
+mod cluster;
+mod configs;
+mod exit;
+mod groups;
+mod mock;
+mod produce;
+mod stop;
+mod table;
+mod topics;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A Kafka client for the command line.
+#[derive(Debug, Parser)]
+#[command(name = "klamm", version, max_term_width = 100, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Produce(produce::Produce),
+    Topics(topics::Topics),
+    Cluster(cluster::Cluster),
+    Groups(groups::Groups),
+    Acls(acls::Acls),
+    Configs(configs::Configs),
+    Mock(mock::Mock),
+}
+
+fn main() -> ExitCode {
+    exit::code(match Cli::parse().command {
+        Command::Produce(command) => command.run(),
+        Command::Topics(command) => command.run(),
+        Command::Cluster(command) => command.run(),
+        Command::Groups(command) => command.run(),
+        Command::Acls(command) => command.run(),
+        Command::Configs(command) => command.run(),
+        Command::Mock(command) => command.run(),
+    })
+}

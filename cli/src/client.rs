@@ -1,0 +1,142 @@
+//! How a command reaches its cluster.
+
+use crate::exit::{Shown, Usage};
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use klamm::{AsyncStd, Blocking, Config, Kafka, Tokio};
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Names the file of settings that is read without `-F`.
+const CONFIG: &str = "KLAMM_CONFIG";
+
+/// Who runs the client's driver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuntimeName {
+    /// A tokio runtime.
+    #[default]
+    Tokio,
+    /// async-std.
+    AsyncStd,
+    /// A thread of the client's own.
+    Blocking,
+}
+
+/// The options of every command that connects.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ClientArgs {
+    /// Brokers to begin with, with commas between them
+    #[arg(short = 'b', long, value_name = "HOST:PORT,...")]
+    pub(crate) brokers: Option<String>,
+    /// Sets a configuration key, by its name in Java or in librdkafka; `-X list` and `-X dump` show all of them
+    #[arg(short = 'X', id = "setting", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Reads settings from a .properties file; without it from the one that $KLAMM_CONFIG names
+    #[arg(short = 'F', long = "config-file", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Gives up after so many seconds [default: default.api.timeout.ms]
+    #[arg(short = 'm', long = "timeout", value_name = "SECONDS")]
+    pub(crate) timeout: Option<f64>,
+    /// Who runs the client's driver
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) runtime: RuntimeName,
+}
+
+/// A connected client, and what runs it.
+pub(crate) struct Client {
+    pub(crate) kafka: Kafka,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl ClientArgs {
+    /// The configuration that the options describe; `change` adds what the command wants, behind the file and before
+    /// `-X`.
+    pub(crate) fn config(&self, change: impl FnOnce(Config) -> Config) -> anyhow::Result<Config> {
+        if let Some(asked) = self.set.iter().find(|set| matches!(set.as_str(), "list" | "dump")) {
+            // They stand for the whole command.
+            self.print_settings(asked == "dump")?;
+            return Err(Shown.into());
+        }
+        let file = self.file.clone().or_else(|| std::env::var_os(CONFIG).map(PathBuf::from));
+        let mut config = match &file {
+            Some(file) => Config::from_file(file)?,
+            None if self.brokers.is_none() => {
+                return Err(Usage(format!("which cluster? give -b HOST:PORT, -F FILE or ${CONFIG}")).into());
+            }
+            None => Config::default(),
+        };
+        if let Some(brokers) = &self.brokers {
+            config = config.set("bootstrap.servers", brokers);
+        }
+        if let Some(timeout) = self.timeout {
+            let timeout = Duration::try_from_secs_f64(timeout).map_err(|e| Usage(format!("-m {timeout}: {e}")))?;
+            config = config.default_api_timeout(timeout);
+        }
+        config = change(config);
+        for setting in &self.set {
+            let (key, value) = pair("-X", setting)?;
+            config = config.set(key, value);
+        }
+        Ok(config)
+    }
+
+    /// What `-X list` and `-X dump` show.
+    fn print_settings(&self, values: bool) -> anyhow::Result<()> {
+        let set = self.set.iter().filter(|set| set.contains('=')).cloned().collect();
+        let mut args = Self { set, ..self.clone() };
+        args.brokers.get_or_insert_with(|| "localhost:9092".to_owned());
+        let mut out = std::io::stdout().lock();
+        for setting in args.config(|config| config)?.settings() {
+            match values {
+                true => writeln!(out, "{setting}")?,
+                false => writeln!(out, "{}", setting.key)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects.
+    pub(crate) fn connect(&self, config: impl Into<Config>) -> anyhow::Result<Client> {
+        let (op, runtime) = match self.runtime {
+            RuntimeName::Tokio => {
+                let runtime = tokio_runtime()?;
+                let _inside = runtime.enter();
+                let op = Kafka::connect(Tokio, config);
+                drop(_inside);
+                (op, Some(runtime))
+            }
+            RuntimeName::AsyncStd => (Kafka::connect(AsyncStd, config), None),
+            RuntimeName::Blocking => (Kafka::connect(Blocking, config), None),
+        };
+        Ok(Client { kafka: op.wait()?, runtime })
+    }
+
+    /// Connects with nothing but these options.
+    pub(crate) fn connect_plain(&self) -> anyhow::Result<Client> {
+        self.connect(self.config(|config| config)?)
+    }
+}
+
+impl Client {
+    /// Ends the client in order.
+    pub(crate) fn close(self) -> klamm::Result<()> {
+        let closed = self.kafka.close().wait();
+        if let Some(runtime) = self.runtime {
+            runtime.shutdown_background();
+        }
+        closed
+    }
+}
+
+/// A runtime for one driver: the application's side waits on its own threads.
+pub(crate) fn tokio_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.context("cannot start a tokio runtime")
+}
+
+/// Splits `key=value`.
+pub(crate) fn pair<'a>(option: &str, text: &'a str) -> Result<(&'a str, &'a str), Usage> {
+    text.split_once('=').ok_or_else(|| Usage(format!("{option} {text}: KEY=VALUE is wanted")))
+}
