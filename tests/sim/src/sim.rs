@@ -1,0 +1,195 @@
+//! A run, and many of them.
+
+use crate::executor::Executor;
+use crate::faults::Faults;
+use crate::net::SimNet;
+use crate::world::{Shared, World, lock};
+use klamm::Runtime;
+use klamm::internal::MakeEngine;
+use klamm_cluster::Cluster;
+use klamm_core::driver::{Driver, Net};
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+/// No run takes longer, in virtual time: whoever still waits then waits for ever.
+const LONGEST: Duration = Duration::from_secs(3_600);
+/// More polls than this without time passing are a busy loop.
+const SPIN: u64 = 200_000;
+
+/// One simulated run: its executor, its network, its brokers.
+#[derive(Clone)]
+pub struct Sim {
+    executor: Rc<Executor>,
+    world: Shared,
+    seed: u64,
+    clients: Rc<Cell<u64>>,
+}
+
+thread_local!(static CURRENT: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) });
+
+fn interrupt() {
+    let executor = CURRENT.with(|current| current.borrow().clone());
+    if let Some(executor) = executor {
+        executor.interrupt();
+    }
+}
+
+impl Sim {
+    fn new(seed: u64) -> Self {
+        Self {
+            executor: Executor::new(seed ^ 0x5eed),
+            world: Arc::new(Mutex::new(World::new(seed))),
+            seed,
+            clients: Rc::default(),
+        }
+    }
+
+    /// The brokers: three, up, without topics; topics are made by first use.
+    pub fn cluster(&self) -> Cluster {
+        lock(&self.world).cluster.clone()
+    }
+
+    /// What goes wrong in this run, drawn from its seed.
+    pub fn faults(&self, faults: Faults) {
+        lock(&self.world).set_faults(faults);
+    }
+
+    /// The seed of this run, for choices of the test's own.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Runs a task beside the others.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.executor.spawn(task);
+    }
+
+    /// Waits for virtual time to pass.
+    pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + 'static {
+        let world = self.world.clone();
+        let until = lock(&world).now().mono + time;
+        let mut armed = false;
+        std::future::poll_fn(move |cx| {
+            let mut world = lock(&world);
+            if world.now().mono >= until {
+                return Poll::Ready(());
+            }
+            if !std::mem::replace(&mut armed, true) {
+                world.wake_at(until, cx.waker().clone());
+            }
+            Poll::Pending
+        })
+    }
+
+    /// Virtual time since the run began.
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_nanos(lock(&self.world).now().mono.0)
+    }
+
+    fn run(&self, main: impl Future<Output = ()> + 'static) {
+        let done = Rc::new(Cell::new(false));
+        let flag = done.clone();
+        self.executor.spawn(async move {
+            main.await;
+            flag.set(true);
+        });
+        let (mut at, mut polls) = (Duration::ZERO, 0);
+        while !done.get() {
+            if self.executor.step() {
+                let spun = self.executor.polls() - polls;
+                assert!(spun < SPIN, "{spun} polls at {at:?} without time passing: a busy loop");
+                continue;
+            }
+            assert!(lock(&self.world).step(), "nothing will ever happen again, at {:?}", self.elapsed());
+            if self.elapsed() != at {
+                (at, polls) = (self.elapsed(), self.executor.polls());
+                assert!(at < LONGEST, "still waiting after {at:?} of virtual time");
+            }
+        }
+    }
+}
+
+impl Runtime for &Sim {
+    fn start(self, make: MakeEngine) -> klamm::Result<()> {
+        let net = SimNet::new(&self.world);
+        let engine = make.make(net.clock());
+        let mut driver = Driver::new(engine, net);
+        self.executor.spawn(std::future::poll_fn(move |cx| driver.poll(cx)));
+        Ok(())
+    }
+
+    fn is_real(&self) -> bool {
+        false
+    }
+
+    fn seed(&self) -> u64 {
+        self.clients.set(self.clients.get() + 1);
+        self.seed.wrapping_mul(1_000_003).wrapping_add(self.clients.get())
+    }
+}
+
+/// Runs one seed once and returns the hash of everything that went over the network.
+pub fn run_seed<F: Future<Output = ()> + 'static>(seed: u64, app: &impl Fn(Sim) -> F) -> u64 {
+    let sim = Sim::new(seed);
+    CURRENT.with(|current| *current.borrow_mut() = Some(sim.executor.clone()));
+    klamm::internal::set_yield_hook(Some(interrupt));
+    // Also after a failed assertion: the next run on this thread has an executor of its own.
+    let _end = End(sim.executor.clone());
+    let main = app(sim.clone());
+    sim.run(main);
+    let world = lock(&sim.world);
+    world.trace() ^ world.happened()
+}
+
+struct End(Rc<Executor>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        klamm::internal::set_yield_hook(None);
+        CURRENT.with(|current| current.borrow_mut().take());
+        if !std::thread::panicking() {
+            self.0.clear();
+        }
+    }
+}
+
+/// Runs `app` under each seed, twice: the second run must be the first again, byte for byte.
+///
+/// `KLAMM_SIM_SEED=N` runs only that seed, `KLAMM_SIM_SEEDS=N` runs N seeds instead of as many as asked for.
+///
+/// # Panics
+/// If `app` panics, waits for ever, spins, or runs differently the second time; the command that runs the failing seed again is
+/// printed.
+pub fn check<F: Future<Output = ()> + 'static>(seeds: Range<u64>, app: impl Fn(Sim) -> F) {
+    for seed in chosen(seeds) {
+        let _told = Told(seed);
+        let (first, second) = (run_seed(seed, &app), run_seed(seed, &app));
+        assert_eq!(first, second, "two runs of one seed differ");
+    }
+}
+
+fn chosen(seeds: Range<u64>) -> Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match (number("KLAMM_SIM_SEED"), number("KLAMM_SIM_SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, Some(n)) => seeds.start..seeds.start + n,
+        (None, None) => seeds,
+    }
+}
+
+/// Says which seed was running when something failed.
+struct Told(u64);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let test = std::thread::current().name().unwrap_or("TEST").to_owned();
+            eprintln!("seed {} fails; run it again with: KLAMM_SIM_SEED={} cargo test -p klamm-sim {test}", self.0, self.0);
+        }
+    }
+}
