@@ -294,10 +294,12 @@ impl Client {
     pub fn poll_timeout(&self) -> Option<Wake> {
         let roles = self.producers.values().map(RoleMachine::poll_timeout);
         let roles = roles.chain(self.consumers.values().map(RoleMachine::poll_timeout));
+        // What is due already waits for a link, not for time: whatever brings one brings a turn with it.
+        let later = |wake: &Wake| wake.at > self.now.mono;
         let rest = [
-            self.cluster.poll_timeout(),
-            self.metadata.poll_timeout(),
-            self.coordinators.poll_timeout(),
+            self.cluster.poll_timeout(self.now.mono),
+            self.metadata.poll_timeout().filter(later),
+            self.coordinators.poll_timeout().filter(later),
             self.admin.poll_timeout(),
             self.lookups.poll_timeout(),
             self.ops.poll_timeout(),

@@ -7,7 +7,7 @@ use crate::link::Link;
 use crate::metadata::View;
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::{BrokerId, ConnId, Error, ErrorKind, Now, Wake, Why};
+use crate::{BrokerId, ConnId, Error, ErrorKind, Now, Time, Wake, Why};
 use std::io::IoSlice;
 
 impl Cluster {
@@ -295,18 +295,19 @@ impl Cluster {
         self.health.get(&Peer::Broker(broker)).filter(|h| h.failures > 0).and_then(|h| h.error.as_ref())
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Wake> {
-        let dials = self.dials.values().map(|d| Wake { at: d.poll_timeout(), why: Why::Dial }).min();
-        let links = self.up.values().filter_map(|conn| self.link(*conn)?.1.poll_timeout()).min();
+    /// The next deadline after `now`. What is due already waits for something else than time.
+    pub(crate) fn poll_timeout(&self, now: Time) -> Option<Wake> {
+        let dials = self.dials.values().map(|d| Wake { at: d.poll_timeout(), why: Why::Dial });
+        let links = self.up.values().filter_map(|conn| self.link(*conn)?.1.poll_timeout());
         let missing = self.wanted.iter().filter(|k| !self.up.contains_key(k) && !self.dials.contains_key(k));
-        let backoff = missing.filter_map(|(peer, _)| self.health.get(peer)).map(|h| h.until).min();
+        let backoff = missing.filter_map(|(peer, _)| self.health.get(peer));
         // A lane that any peer may serve waits for the first that may be dialled again.
         let any = self.wanted_any.iter().any(|lane| !self.has_any(*lane));
-        let any = any.then(|| self.health.values().map(|h| h.until).min()).flatten();
-        let backoff = [backoff, any].into_iter().flatten().min().map(|at| Wake { at, why: Why::Backoff });
-        let idle = self.up.values().filter_map(|conn| self.link(*conn)?.1.idle_since()).min();
-        let idle =
-            idle.zip(self.config.connections_max_idle).map(|(at, limit)| Wake { at: at + limit, why: Why::Idle });
-        [dials, links, backoff, idle].into_iter().flatten().min()
+        let any = self.health.values().filter(|_| any);
+        let backoff = backoff.chain(any).map(|h| Wake { at: h.until, why: Why::Backoff });
+        let idle = self.up.values().filter_map(|conn| self.link(*conn)?.1.idle_since());
+        let limit = self.config.connections_max_idle;
+        let idle = idle.filter_map(|at| Some(Wake { at: at + limit?, why: Why::Idle }));
+        dials.chain(links).chain(backoff).chain(idle).filter(|wake| wake.at > now).min()
     }
 }

@@ -74,12 +74,7 @@ impl Net for SimNet {
         lock(&self.world).read(s.id, cx.waker(), buf).map_or(Poll::Pending, Poll::Ready)
     }
 
-    fn poll_write(
-        &mut self,
-        s: &mut SimStream,
-        cx: &mut Context<'_>,
-        iov: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(&mut self, s: &mut SimStream, cx: &mut Context<'_>, iov: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let slices: Vec<&[u8]> = iov.iter().map(|slice| &**slice).collect();
         lock(&self.world).write(s.id, cx.waker(), &slices).map_or(Poll::Pending, Poll::Ready)
     }

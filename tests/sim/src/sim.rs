@@ -19,7 +19,7 @@ use std::time::Duration;
 /// No run takes longer, in virtual time: whoever still waits then waits for ever.
 const LONGEST: Duration = Duration::from_secs(3_600);
 /// More polls than this without time passing are a busy loop.
-const SPIN: u64 = 200_000;
+const SPIN: u64 = 10_000;
 
 /// One simulated run: its executor, its network, its brokers.
 #[derive(Clone)]
@@ -189,7 +189,10 @@ impl Drop for Told {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let test = std::thread::current().name().unwrap_or("TEST").to_owned();
-            eprintln!("seed {} fails; run it again with: KLAMM_SIM_SEED={} cargo test -p klamm-sim {test}", self.0, self.0);
+            eprintln!(
+                "seed {} fails; run it again with: KLAMM_SIM_SEED={} cargo test -p klamm-sim {test}",
+                self.0, self.0
+            );
         }
     }
 }

@@ -81,7 +81,10 @@ impl World {
         let time = Arc::new(AtomicU64::new(0));
         let changed = Arc::new(AtomicBool::new(false));
         let mut rng = fastrand::Rng::with_seed(seed);
-        let settings = Settings { brokers: 3, seed: rng.u64(..), default_partitions: 3, ..Settings::default() };
+        let mut settings = Settings::default();
+        settings.brokers = 3;
+        settings.default_partitions = 3;
+        settings.seed = rng.u64(..);
         let (clock, flag) = (time.clone(), changed.clone());
         let cluster =
             Cluster::in_process(settings, move || now_of(&clock), move || flag.store(true, Ordering::Relaxed));
@@ -179,7 +182,8 @@ impl World {
 
     pub(crate) fn lookup(&mut self, side: usize, id: LookupId, host: &str, port: u16) {
         let fails = self.faults.names && self.faulty() && self.rng.u8(..20) == 0;
-        let number = host.strip_prefix("broker-").and_then(|h| h.strip_suffix(".sim")).and_then(|n| n.parse::<u8>().ok());
+        let number =
+            host.strip_prefix("broker-").and_then(|h| h.strip_suffix(".sim")).and_then(|n| n.parse::<u8>().ok());
         let answer = match number {
             Some(n) if !fails => Ok(vec![SocketAddr::from(([10, 0, 0, n], port))]),
             _ => Err(NetError { kind: io::ErrorKind::NotFound, text: "the name does not resolve".into() }),
@@ -378,7 +382,8 @@ impl World {
     /// Hands the brokers what arrived for them and sends what they have to say.
     fn tend_brokers(&mut self) {
         loop {
-            let waiting: Vec<u64> = self.wires.iter().filter(|(_, w)| !w.waiting.is_empty()).map(|(id, _)| *id).collect();
+            let waiting: Vec<u64> =
+                self.wires.iter().filter(|(_, w)| !w.waiting.is_empty()).map(|(id, _)| *id).collect();
             let mut moved = false;
             for id in waiting {
                 let Some(wire) = self.wires.get_mut(&id) else { continue };
