@@ -1,5 +1,6 @@
 //! Behaviours as data, and the runner that makes a named test of each on every target and runtime it is meant for.
 
+use std::env;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub struct Behaviour {
     name: &'static str,
     check: Check,
     on: fn(Kind) -> bool,
+    everywhere: bool,
     alone: bool,
     limit: Duration,
 }
@@ -54,7 +56,7 @@ enum Check {
 }
 
 impl Behaviour {
-    /// A behaviour of klamm: checked on every runtime.
+    /// A behaviour of klamm: checked on every target, each time on another runtime.
     pub const fn of_klamm(name: &'static str, check: fn(&Target, Runtime) -> Result<()>) -> Self {
         Self::new(name, Check::PerRuntime(check))
     }
@@ -65,12 +67,18 @@ impl Behaviour {
     }
 
     const fn new(name: &'static str, check: Check) -> Self {
-        Self { name, check, on: |_| true, alone: false, limit: Duration::from_secs(120) }
+        Self { name, check, on: |_| true, everywhere: false, alone: false, limit: Duration::from_secs(120) }
     }
 
     /// Only on these targets.
     pub const fn on(mut self, on: fn(Kind) -> bool) -> Self {
         self.on = on;
+        self
+    }
+
+    /// On every runtime of every target: it is what users do first, or the runtimes differ in it.
+    pub const fn on_every_runtime(mut self) -> Self {
+        self.everywhere = true;
         self
     }
 
@@ -87,26 +95,37 @@ impl Behaviour {
     }
 }
 
+/// With this variable set, everything runs on every runtime.
+pub const FULL: &str = "KLAMM_LIVE_FULL";
+
 /// Runs what the command line selects, as `cargo test` would. Every cluster is stopped before it returns.
 pub fn run(behaviours: &[Behaviour]) -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for kind in Kind::all() {
+    let full = env::var_os(FULL).is_some();
+    for (turn, kind) in Kind::all().into_iter().enumerate() {
         // Every trial holds the stage: a cluster ends with the last trial that could use it, selected or not.
         let stage = Arc::new(Stage::new(kind));
-        let mut here: Vec<&Behaviour> = behaviours.iter().filter(|behaviour| (behaviour.on)(kind)).collect();
-        here.sort_by_key(|behaviour| behaviour.alone);
-        trials.extend(here.into_iter().flat_map(|behaviour| trials_of(*behaviour, kind, &stage)));
+        let here = behaviours.iter().enumerate().filter(|(_, behaviour)| (behaviour.on)(kind));
+        let mut here: Vec<(usize, Behaviour)> = here.map(|(index, behaviour)| (index, *behaviour)).collect();
+        here.sort_by_key(|(_, behaviour)| behaviour.alone);
+        for (index, behaviour) in here {
+            // The turns of a behaviour take all runtimes, and so do the behaviours of a target.
+            let one = Runtime::ALL[(turn + index) % Runtime::ALL.len()];
+            let all = full || behaviour.everywhere;
+            trials.extend(trials_of(behaviour, kind, |runtime| all || runtime == one, &stage));
+        }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn trials_of(behaviour: Behaviour, kind: Kind, stage: &Arc<Stage>) -> Vec<Trial> {
+fn trials_of(behaviour: Behaviour, kind: Kind, on: impl Fn(Runtime) -> bool, stage: &Arc<Stage>) -> Vec<Trial> {
     type Run = Box<dyn Fn(&Target) -> Result<()> + Send>;
     let checks: Vec<(String, Run)> = match behaviour.check {
         Check::Once(check) => vec![(format!("{}::harness::{}", kind.name(), behaviour.name), Box::new(check))],
         Check::PerRuntime(check) => Runtime::ALL
             .into_iter()
+            .filter(|runtime| on(*runtime))
             .map(|runtime| -> (String, Run) {
                 let name = format!("{}::{}::{}", kind.name(), runtime.name(), behaviour.name);
                 (name, Box::new(move |target| check(target, runtime)))

@@ -3,6 +3,8 @@
 //! `cargo test -p klamm-live --test suite` runs all of it; `-- kafka_4_4_0::tokio` a part, `-- --list` names it.
 
 mod brokers;
+mod client;
+mod produce;
 
 use std::process::ExitCode;
 
@@ -16,6 +18,6 @@ fn main() -> ExitCode {
             }
         };
     }
-    let tables = [brokers::BEHAVIOURS];
+    let tables = [brokers::BEHAVIOURS, produce::BEHAVIOURS];
     klamm_live::suite::run(&tables.concat())
 }
