@@ -192,8 +192,8 @@ impl Client {
         for features in &news.features {
             self.metadata.features(features);
         }
-        if !news.ended.is_empty() {
-            self.metadata.refresh_cluster();
+        for peer in news.ended {
+            self.metadata.lost(self.now, peer.broker(), &mut self.rng);
             self.dirty = true;
         }
     }

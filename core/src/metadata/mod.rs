@@ -114,9 +114,21 @@ impl Metadata {
         self.asked.is_some() || self.due().is_some_and(|at| at <= now)
     }
 
-    /// The brokers are to be asked for at once: a connection broke, or the application asked for the cluster.
+    /// The brokers are to be asked for at once.
     pub(crate) fn refresh_cluster(&mut self) {
         self.cluster_due = Time::ZERO;
+    }
+
+    /// The connection to a broker ended: others may lead its partitions by now.
+    pub(crate) fn lost(&mut self, now: Now, broker: BrokerId, rng: &mut Rng) {
+        self.refresh_cluster();
+        let led = |ix: &&TopicIx| {
+            self.view.topic(**ix).is_some_and(|t| t.partitions.iter().any(|p| p.leader == Some(broker)))
+        };
+        let led: Vec<TopicIx> = self.wanted.keys().filter(led).copied().collect();
+        for topic in led {
+            self.stale(now, topic, None, rng);
+        }
     }
 
     /// A role found the view of a topic wrong (contracts B20: new information is not rate-limited).
@@ -176,9 +188,11 @@ impl Metadata {
     }
 
     fn resolved(&self, ix: TopicIx) -> bool {
-        self.view.topic(ix).is_some_and(|t| {
-            t.doubt.is_none() && !t.partitions.is_empty() && t.partitions.iter().all(|p| p.leader.is_some())
-        })
+        // A leader that the answer does not list is gone, and its successor is not chosen yet.
+        let leads = |p: &PartitionView| p.leader.is_some_and(|id| self.view.brokers.contains_key(&id));
+        self.view
+            .topic(ix)
+            .is_some_and(|t| t.doubt.is_none() && !t.partitions.is_empty() && t.partitions.iter().all(leads))
     }
 
     fn due(&self) -> Option<Time> {
@@ -305,4 +319,62 @@ impl Metadata {
 /// The answer is from another cluster than the one we met first: its addresses were given to somebody else.
 fn other_cluster(view: &View, answer: &MetadataResponse) -> bool {
     matches!((&view.cluster_id, &answer.cluster_id), (Some(known), Some(told)) if **known != **told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: TopicIx = TopicIx(0);
+
+    /// A view of one topic, led by broker 1, after an answer that lists these brokers.
+    fn after_answer(brokers: &[i32]) -> (Metadata, Now, Rng) {
+        let mut metadata = Metadata::new(&ClientConfig::default());
+        let (now, mut rng) = (Now { mono: Time(1_000_000_000), wall: crate::Timestamp(0) }, Rng::new(1));
+        let mut needs = Needs::default();
+        needs.topics.insert(T, false);
+        metadata.want(&needs);
+        let node = |id: &i32| node(*id, "h", 9092, None);
+        let partition = PartitionView {
+            ix: PartitionIx(0),
+            number: 0,
+            leader: Some(BrokerId(1)),
+            leader_epoch: 3,
+            replicas: Vec::new(),
+            isr: Vec::new(),
+            offline: Vec::new(),
+            error: ErrorCode::NONE,
+        };
+        let topic = TopicView {
+            ix: T,
+            name: "t".into(),
+            id: Uuid::default(),
+            incarnation: 0,
+            internal: false,
+            doubt: None,
+            partitions: vec![partition],
+        };
+        let view = Arc::make_mut(&mut metadata.view);
+        view.brokers = brokers.iter().filter_map(node).collect();
+        view.topics.insert(T, Arc::new(topic));
+        let asked = Asked { token: 0, topics: Some(BTreeSet::from([T])), ids: BTreeSet::new() };
+        metadata.reschedule(now, &mut rng, &asked);
+        (metadata, now, rng)
+    }
+
+    #[test]
+    fn a_lost_leader_makes_its_topics_due_at_once_and_no_others() {
+        let (mut metadata, now, mut rng) = after_answer(&[1, 2]);
+        assert!(metadata.due().unwrap() > now.mono + Duration::from_secs(60));
+        metadata.lost(now, BrokerId(2), &mut rng);
+        assert!(metadata.topics[&T].due > now.mono);
+        metadata.lost(now, BrokerId(1), &mut rng);
+        assert!(metadata.topics[&T].due <= now.mono);
+    }
+
+    #[test]
+    fn a_topic_whose_leader_is_not_among_the_brokers_is_asked_for_again_soon() {
+        let (metadata, now, _) = after_answer(&[2, 3]);
+        assert!(metadata.due().unwrap() <= now.mono + Duration::from_secs(1));
+    }
 }
