@@ -275,7 +275,11 @@ impl Slot {
         let deadline = now.mono + self.settings.max_block.min(self.settings.delivery_timeout);
         let (mut waiting, ticket) = Waiting::new(shared, record, now.mono, deadline);
         waiting.sticky = way.sticky;
+        let held = waiting.record.held();
         self.enqueue(waiting);
+        if way.sticky {
+            self.sticky.line(self.number, held, self.settings.batch_size);
+        }
         Ok(Some(Sent::Waiting(ticket)))
     }
 }

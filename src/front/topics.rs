@@ -11,7 +11,7 @@ use klamm_core::client::TopicShape;
 use klamm_core::producer::{Chooser, Placement, partition_for_key};
 use klamm_core::{Error, ErrorKind, PartitionIx};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 
@@ -26,18 +26,29 @@ type Chunk = Box<[OnceLock<Arc<Slot>>]>;
 #[repr(align(128))]
 pub(crate) struct Sticky {
     current: AtomicU32,
+    /// Bytes that wait in line for the current choice.
+    lined: AtomicUsize,
     chooser: Mutex<Chooser>,
 }
 
 impl Sticky {
     fn new(seed: u64) -> Self {
-        Self { current: AtomicU32::new(0), chooser: Mutex::new(Chooser::new(seed)) }
+        Self { current: AtomicU32::new(0), lined: AtomicUsize::new(0), chooser: Mutex::new(Chooser::new(seed)) }
     }
 
     /// Where records without a key go now.
     #[inline]
     pub(crate) fn current(&self) -> u32 {
         self.current.load(Ordering::Relaxed)
+    }
+
+    /// A record goes in line for `to`: after a batch's worth of them the choice moves on, as it does when a batch is full.
+    /// Else all that waits for a topic, or for memory, would go to one partition.
+    pub(crate) fn line(&self, to: u32, bytes: usize, batch_size: usize) {
+        if self.lined.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) >= batch_size {
+            self.lined.store(0, Ordering::Relaxed);
+            self.roll(to);
+        }
     }
 
     /// Moves on from `from`, unless that happened already.
@@ -270,6 +281,9 @@ impl TopicSlot {
                 waiting.sticky = chosen.is_none();
                 let partition = chosen.unwrap_or_else(|| self.sticky());
                 waiting.record.set_partition(i32::try_from(partition).unwrap_or(i32::MAX));
+                if waiting.sticky {
+                    self.sticky.line(partition, waiting.record.held(), self.settings.batch_size);
+                }
                 if let Some(slot) = self.slot(partition) {
                     slot.enqueue(waiting);
                 }
