@@ -125,6 +125,7 @@ impl Producer {
         told: &Told<'_>,
     ) {
         let now = cx.now.mono;
+        let (first, max) = (self.config.retry_backoff, self.config.retry_backoff_max);
         let Some(queue) = self.queues.get_mut(&partition) else { return };
         match verdict.then {
             Then::Done { base_offset } => {
@@ -137,14 +138,15 @@ impl Producer {
                 cx.events.push_back(Event::Delivered { producer, partition, batch, base_offset, append_time });
             }
             Then::Again { backoff } => {
-                let pause = backoff.then(|| {
-                    let (first, max) = (self.config.retry_backoff, self.config.retry_backoff_max);
-                    now + cx.rng.backoff(first, max, queue.failures)
-                });
+                let pause = backoff.then(|| now + cx.rng.backoff(first, max, queue.failures));
                 queue.failures = queue.failures.saturating_add(u32::from(backoff));
                 queue.again(pause);
             }
             Then::Restamp { renew } => {
+                // The first time at once: after a long idle it is the broker's right to have forgotten us (ID-12).
+                let failures = queue.failures.checked_sub(1);
+                queue.pause = failures.map(|failures| now + cx.rng.backoff(first, max, failures));
+                queue.failures = queue.failures.saturating_add(1);
                 queue.close_window();
                 self.renew(partition, renew);
             }

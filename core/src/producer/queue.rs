@@ -40,6 +40,8 @@ pub(crate) struct Queue {
     pub(crate) failures: u32,
     /// The log was replaced by another of this name, and the window of the old one is not yet empty.
     pub(crate) recreated: bool,
+    /// What a new identity waits for: a broker that refuses each one is not asked in a tight loop.
+    pub(crate) pause: Option<Time>,
     pub(crate) filed: Filed,
     entries: VecDeque<Entry>,
     in_flight: usize,
@@ -64,6 +66,7 @@ impl Queue {
             incarnation: 0,
             failures: 0,
             recreated: false,
+            pause: None,
             filed: Filed::default(),
             entries: VecDeque::new(),
             in_flight: 0,
@@ -278,7 +281,7 @@ impl Queue {
     /// There is an identity to go on with.
     pub(crate) fn resume(&mut self) {
         if self.state == State::Resetting {
-            self.state = State::Probing;
+            self.state = self.pause.take().map_or(State::Probing, State::Backoff);
         }
     }
 

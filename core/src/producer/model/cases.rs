@@ -260,3 +260,31 @@ fn records_that_the_broker_names_are_told_apart_from_the_rest_of_their_batch() {
     assert_eq!(error.broker(), Some(leader.0));
     assert_ne!(leader, BrokerId(-1));
 }
+
+#[test]
+fn a_forgotten_producer_goes_on_at_once_and_one_that_is_refused_again_pauses() {
+    use crate::wire::messages::ProduceResponse;
+    use crate::wire::messages::produce::{PartitionProduceResponse, TopicProduceResponse};
+    let mut world = known(config());
+    heal(&mut world);
+    world.append_sealed();
+    world.offer();
+    world.collect();
+    let leader = world.places[0].log.leader.unwrap();
+    for round in 0..4 {
+        assert!(world.offer(), "{round}");
+        world.answer(leader, |version, topic_id| {
+            let part = PartitionProduceResponse { error_code: ErrorCode(45), base_offset: -1, ..Default::default() };
+            let name = if version < 13 { "t".into() } else { String::new() };
+            let topic = TopicProduceResponse { name, topic_id, partition_responses: vec![part] };
+            ProduceResponse { responses: vec![topic], ..Default::default() }
+        });
+        if round > 0 {
+            assert!(!world.offer(), "{round}");
+            world.pass(world.until_wake().unwrap());
+        }
+    }
+    heal(&mut world);
+    assert!(world.errors.is_empty() && acked(&world) > 0);
+    assert_eq!(world.stats.bumps, 4);
+}
