@@ -142,6 +142,10 @@ impl Arrival<'_, '_> {
             Wire::Asked { fetch, offset, .. } if fetch == token && offset == p.offset => p.wire = Wire::Idle,
             _ => return,
         }
+        // Nobody would get to see it.
+        if p.gates.revoking {
+            return;
+        }
         if !part.error_code.is_ok() {
             return self.error(config, ix, part, answer);
         }

@@ -39,7 +39,6 @@ pub(super) struct Fetcher {
 #[derive(Debug)]
 pub(super) struct Outstanding {
     pub(super) broker: BrokerId,
-    pub(super) max_bytes: u64,
     pub(super) partitions: Vec<PartitionIx>,
     /// It told only what changed in its session.
     pub(super) incremental: bool,
@@ -97,18 +96,25 @@ impl Fetcher {
         self.shelf.get(&ix).copied().unwrap_or(0)
     }
 
-    /// How many bytes may be asked for now, beyond what is held and asked for already. Data of paused partitions does not
-    /// count: it would keep the others from ever being fetched (contracts B9); each partition has its own bound beside.
-    /// An application that holds everything and still polls gets one answer at a time.
+    /// How many bytes may be asked for now, of all brokers together, beyond what is held already. Data of paused partitions
+    /// does not count: it would keep the others from ever being fetched (contracts B9); each partition has its own bound
+    /// beside. An application that holds everything and still polls gets a little at a time.
     fn room(&self, all: &Partitions) -> u64 {
         let parked = |ix: &PartitionIx| all.get(ix).is_none_or(|p| p.gates.paused);
         let (parked, ready) = self.shelf.iter().fold((0, 0), |(parked_sum, ready), (ix, bytes)| {
             if parked(ix) { (parked_sum + bytes, ready) } else { (parked_sum, ready + bytes) }
         });
-        let asked: u64 = self.outstanding.values().map(|o| o.max_bytes).sum();
-        let room = (self.config.prefetch_bytes as u64).saturating_sub((self.held + asked).saturating_sub(parked));
-        let starved = ready == 0 && self.outstanding.is_empty();
-        if starved { room.max(u64::from(self.config.max_partition_fetch_bytes)) } else { room }
+        let room = (self.config.prefetch_bytes as u64).saturating_sub(self.held.saturating_sub(parked));
+        if ready == 0 { room.max(u64::from(self.config.max_partition_fetch_bytes)) } else { room }
+    }
+
+    /// What one broker may be asked for. Each has a share of its own: the long poll of one that has nothing must not keep
+    /// the others waiting.
+    fn share(&self, room: u64, cx: &Cx<'_>, all: &Partitions) -> u64 {
+        let leader = |ix| cx.view.leader(cx.names.place(ix)).map(|(leader, _)| leader);
+        let ready = all.values().filter(|p| !p.gates.paused);
+        let brokers: BTreeSet<BrokerId> = ready.filter_map(|p| p.source(leader(p.ix), cx.now.mono)).collect();
+        (room / (brokers.len() as u64).max(1)).max(1).min(u64::from(self.config.fetch_max_bytes))
     }
 
     /// A partition with this much on the shelf is fetched no further: one answer is read while the next is on its way.
@@ -150,7 +156,7 @@ impl Fetcher {
         // Ids only if every topic has one: they cannot be mixed with names.
         let with_ids = wanted.iter().all(|(_, w)| !w.topic_id.is_zero());
         let version = if with_ids { version } else { version.min(FIRST_WITH_IDS - 1) };
-        let max_bytes = u64::from(self.config.fetch_max_bytes).min(room);
+        let max_bytes = self.share(room, cx, all);
         let mut wait = self.config.fetch_max_wait;
         if left_out {
             wait = wait.min(self.short_wait);
@@ -166,7 +172,7 @@ impl Fetcher {
             }
         }
         let partitions = wanted.into_iter().map(|(ix, _)| ix).collect();
-        self.outstanding.insert(token, Outstanding { broker: link.broker, max_bytes, partitions, incremental });
+        self.outstanding.insert(token, Outstanding { broker: link.broker, partitions, incremental });
         Some(request)
     }
 

@@ -189,7 +189,8 @@ impl Classic {
     fn again(&mut self, cx: &mut Cx<'_>, asked: Asked, code: ErrorCode, id: &str) -> (Outcome, ErrorCode) {
         self.state = State::Ready;
         let next = verdict(asked, code).next;
-        if !matches!(next, Next::JoinAs) && !(next == Next::Join && code == ErrorCode::UNKNOWN_MEMBER_ID) {
+        let at_once = next == Next::JoinAs || (next == Next::Join && code == ErrorCode::UNKNOWN_MEMBER_ID);
+        if !at_once {
             let (first, max) = (self.config.retry_backoff, self.config.retry_backoff_max);
             self.due = Some(cx.now.mono + cx.rng.backoff(first, max, self.attempts));
             self.attempts = self.attempts.saturating_add(1);

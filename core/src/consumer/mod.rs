@@ -18,6 +18,8 @@ mod handover;
 mod heartbeat;
 mod membership;
 mod missing;
+#[cfg(test)]
+mod model;
 mod offsets;
 mod partition;
 mod position;
