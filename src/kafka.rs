@@ -2,11 +2,13 @@
 
 use crate::admin::Admin;
 use crate::config::Config;
+use crate::consumer::Consumer;
 use crate::front::Front;
 use crate::front::engine::MakeEngine;
 use crate::front::inbox::Input;
 use crate::front::op::{OpSlot, op_slot};
 use crate::front::producer::{ProducerFront, Settings};
+use crate::front::shelf::Shelf;
 use crate::metrics::Metrics;
 use crate::op::{Op, Work, ask};
 use crate::partitioning::Choice;
@@ -15,7 +17,7 @@ use crate::start::Runtime;
 use crate::{Error, ErrorKind, Result};
 use klamm_core::client::{Command, Reply};
 use klamm_core::config::ClientConfig;
-use klamm_core::config::builder::ProducerConfig;
+use klamm_core::config::builder::{ConsumerConfig, ProducerConfig};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -125,6 +127,36 @@ impl Kafka {
         self.handle.front.add_producer(&front.shared);
         self.handle.front.push(Input::OpenProducer(front.clone()))?;
         Ok(Producer::new(front, self.handle.clone()))
+    }
+
+    /// A member of a group, with the consumer section given at `connect`, else with defaults. It joins at its first poll.
+    /// No I/O.
+    ///
+    /// # Errors
+    /// `Config` if the section contradicts itself.
+    #[doc(alias = "KafkaConsumer")]
+    pub fn consumer(&self, group: &str) -> Result<Consumer> {
+        self.consumer_with(self.handle.given.consumer_section().with_group(group))
+    }
+
+    /// A consumer without a group: assign partitions to it, or subscribe it to all partitions of topics. No I/O.
+    ///
+    /// # Errors
+    /// As [`consumer`](Self::consumer).
+    pub fn standalone_consumer(&self) -> Result<Consumer> {
+        self.consumer_with(self.handle.given.consumer_section().without_group())
+    }
+
+    /// A consumer with a section of its own, on this client's connections.
+    ///
+    /// # Errors
+    /// As [`consumer`](Self::consumer).
+    pub fn consumer_with(&self, config: ConsumerConfig) -> Result<Consumer> {
+        let config = self.handle.given.builder().resolve_consumer(&config)?;
+        let front = &self.handle.front;
+        let shelf = Shelf::new(front.consumer_ix(), Arc::new(config), front.clone());
+        front.push(Input::OpenConsumer(shelf.clone()))?;
+        Ok(Consumer::new(shelf, self.handle.clone()))
     }
 
     /// The administration, on this client's connections. No I/O.

@@ -16,6 +16,7 @@
 
 pub mod admin;
 pub mod config;
+mod consumer;
 mod deliveries;
 mod delivery;
 mod front;
@@ -33,6 +34,12 @@ mod typed;
 
 pub use admin::Admin;
 pub use config::{Config, ConsumerConfig, ProducerConfig};
+pub use consumer::{
+    Batch, CloseOptions, Consumer, ConsumerHandle, ConsumerRecord, ConsumerState, GroupMetadata, Headers,
+    NextPartition, OffsetAndTimestamp, Offsets, OwnedRecord, PartitionBatch, PartitionState, PartitionStream,
+    Partitions, Polling, PollingPartition, Position, Receiving, RecordId, RecordIter, RecordStream, Records,
+    TimestampType, TopicPartition,
+};
 pub use deliveries::Deliveries;
 pub use delivery::{Delivery, Queued, RecordMetadata, TrySendError, TrySendReason};
 pub use kafka::Kafka;

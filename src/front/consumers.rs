@@ -69,6 +69,11 @@ impl Consumers {
         }
     }
 
+    /// The name of a consumer's close.
+    pub(crate) fn closing(&self, consumer: ConsumerIx) -> Option<OpId> {
+        self.all.get(&consumer)?.closing.as_ref().map(|closing| closing.op)
+    }
+
     /// An operation ended: true if it was the close of a consumer.
     pub(crate) fn closed(&mut self, op: OpId, result: &Result<Reply, Error>, wakers: &mut Vec<Waker>) -> bool {
         let ended = self.all.iter().find(|(_, entry)| entry.closing.as_ref().is_some_and(|closing| closing.op == op));

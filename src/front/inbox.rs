@@ -24,6 +24,8 @@ pub(crate) enum Input {
     OpenConsumer(Arc<Shelf>),
     /// A consumer whose polls have ended; answered when the core ended it, at this time at the latest.
     CloseConsumer(ConsumerIx, Option<OpSetter>, CloseConsumer, Time),
+    /// The close of a consumer has no more time than this.
+    HurryConsumer(ConsumerIx, Time),
     /// Answers the slot at this time.
     Timer(Time, OpSetter),
     /// All roles and the client itself are to end; `None`: the last handle is gone, everything may finish first.
@@ -38,6 +40,7 @@ impl fmt::Debug for Input {
             Self::CloseProducer(_, _, deadline) => write!(f, "CloseProducer({deadline:?})"),
             Self::OpenConsumer(shelf) => write!(f, "OpenConsumer({})", shelf.ix),
             Self::CloseConsumer(ix, _, how, deadline) => write!(f, "CloseConsumer({ix}, {how:?}, {deadline:?})"),
+            Self::HurryConsumer(ix, at) => write!(f, "HurryConsumer({ix}, {at:?})"),
             Self::Timer(at, _) => write!(f, "Timer({at:?})"),
             Self::Close(_, deadline) => write!(f, "Close({deadline:?})"),
         }

@@ -118,6 +118,11 @@ impl Engine {
                 Input::CloseConsumer(ix, setter, how, deadline) => {
                     self.close_consumer(now, ix, setter, how, deadline);
                 }
+                Input::HurryConsumer(ix, at) => {
+                    if let Some(op) = self.consumers.closing(ix) {
+                        self.client.handle_command(now, op, Command::Deadline(at));
+                    }
+                }
                 Input::Timer(at, setter) => {
                     self.next += 1;
                     self.timers.insert((at, self.next), setter);

@@ -23,7 +23,7 @@ pub(crate) struct Tools {
 pub(crate) struct Piece {
     pub(crate) source: Arc<Buffer>,
     /// The fetch response that decompressed records came in: it counts as held as long as they are.
-    keep: Option<Arc<Buffer>>,
+    _keep: Option<Arc<Buffer>>,
     start: usize,
     end: usize,
     info: RecordsInfo,
@@ -39,7 +39,7 @@ impl Piece {
     fn new(batch: &VerifiedBatch, source: Arc<Buffer>, range: Range<usize>, keep: Option<Arc<Buffer>>) -> Self {
         Self {
             source,
-            keep,
+            _keep: keep,
             start: range.start,
             end: range.end,
             info: batch.info,
@@ -67,9 +67,19 @@ impl Piece {
         VerifiedRecords::new(self.section(), self.info, at, 1).next()
     }
 
+    /// Where its first record begins.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The same, without keeping the compressed bytes that it came from.
+    pub(crate) fn unpinned(self) -> Self {
+        Self { _keep: None, ..self }
+    }
+
     /// The piece with the one record that begins at `at`; it holds nothing but the bytes.
     pub(crate) fn single(&self, at: usize, offset: i64) -> Self {
-        Self { keep: None, at, count: 1, next: offset.saturating_add(1), ..self.clone() }
+        Self { _keep: None, at, count: 1, next: offset.saturating_add(1), ..self.clone() }
     }
 
     /// The same, in memory of its own.
@@ -77,7 +87,7 @@ impl Piece {
         let mut records = self.records();
         let _ = records.by_ref().last();
         let bytes = self.section().get(self.at..records.position()).unwrap_or_default().to_vec();
-        Self { start: 0, end: bytes.len(), at: 0, source: Buffer::own(bytes), keep: None, ..self.clone() }
+        Self { start: 0, end: bytes.len(), at: 0, source: Buffer::own(bytes), _keep: None, ..self.clone() }
     }
 
     /// Takes the first `max` records off; all of it if it has no more than that.

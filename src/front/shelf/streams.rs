@@ -69,7 +69,7 @@ impl Shelf {
 
     /// The next partition without a reader; `Ok(None)` inside: woken up, or closed.
     pub(crate) fn next_stream(&self, asking: &mut Asking, cx: &mut Context<'_>) -> Option<Result<Option<Given>>> {
-        self.with(|state, trash| {
+        self.with(|state, _| {
             if !std::mem::replace(&mut asking.begun, true) {
                 state.begin(self, asking);
             }
@@ -141,6 +141,12 @@ impl Shelf {
         if let Some(closing) = closing {
             self.push_close(closing);
         }
+    }
+
+    /// A close has less time.
+    pub(crate) fn hurry(&self, at: Time) {
+        // A refusal means that the driver is gone: then it is closed.
+        let _ = self.front.push(Input::HurryConsumer(self.ix, at));
     }
 
     /// The streams of a close have less time.

@@ -102,11 +102,7 @@ impl Shelf {
                         None => None,
                     },
                 };
-                let next = if left == 0 { None } else { same.or_else(|| state.check_out(asking)) };
-                match next {
-                    Some(next) => Step::Read(next),
-                    None => state.nothing_more(self, asking, &mut portions, cx),
-                }
+                state.go_on(self, asking, same, &mut left, &mut portions, tools, cx, trash)
             });
             match step {
                 Step::Over(result) => return result,
@@ -295,6 +291,34 @@ impl State {
         }
         self.offer(ix, trash);
         Ok(None)
+    }
+
+    /// The next chunk to read, or the end of the poll. A single record that is verified already is taken here.
+    #[expect(clippy::too_many_arguments, reason = "one step of a loop that leaves the lock in between")]
+    fn go_on(
+        &mut self,
+        shelf: &Shelf,
+        asking: &mut Asking,
+        mut same: Option<CheckedOut>,
+        left: &mut u32,
+        portions: &mut Vec<Portion>,
+        tools: &mut Tools,
+        cx: &mut Context<'_>,
+        trash: &mut Trash,
+    ) -> Step {
+        while *left > 0 {
+            let Some(mut next) = same.take().or_else(|| self.check_out(asking)) else { break };
+            if *left > 1 || !next.chunk.has_verified() {
+                return Step::Read(next);
+            }
+            let (from, mut pieces) = (next.chunk.position, Vec::with_capacity(1));
+            let stands = next.chunk.read(1, tools, &mut pieces);
+            *left = 0;
+            if let Err(error) = self.check_in(shelf, asking, (next, from, pieces, stands), 0, portions, trash) {
+                return self.over(shelf, asking, Err(error));
+            }
+        }
+        self.nothing_more(shelf, asking, portions, cx)
     }
 
     fn nothing_more(

@@ -90,7 +90,7 @@ impl Shelf {
                 all.extend(partitions.iter().cloned());
                 state.watch(self, Command::Assign(self.ix, partitions));
             } else {
-                partitions.iter().for_each(|tp| drop(all.remove(tp)));
+                all.retain(|tp| !partitions.contains(tp));
                 state.drop_unwanted(self, trash);
                 state.watch(self, Command::Unassign(self.ix, partitions));
             }
