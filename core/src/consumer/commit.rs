@@ -345,3 +345,225 @@ fn refused(cx: &Cx<'_>, ix: PartitionIx, entry: &Entry, code: ErrorCode) -> Erro
     let error = Error::new(ErrorKind::CommitFailed, text).with_source(Error::from_code(code));
     error.with_topic(topic.clone()).with_partition(number).with_offset(entry.offset.offset).with_api("OffsetCommit")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::partition::Want;
+    use super::*;
+    use crate::client::role::{Lane, News};
+    use crate::cluster::Coordinators;
+    use crate::metadata::{Names, View};
+    use crate::rng::Rng;
+    use crate::stats::Stats;
+    use crate::wire::messages::api_versions::ApiVersion;
+    use crate::wire::messages::offset_commit::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+    use crate::wire::messages::{ApiVersionsResponse, OffsetCommitResponse};
+    use crate::wire::{ApiKey, ApiRanges, Message, Reader, Writer};
+    use crate::{BrokerId, Now, Timestamp};
+    use std::collections::VecDeque;
+    use std::time::Duration;
+
+    struct Rig {
+        commits: Commits,
+        names: Names,
+        owned: BTreeMap<PartitionIx, Partition>,
+        standing: Standing,
+        events: VecDeque<Event>,
+        now: Time,
+        token: u64,
+    }
+
+    fn member(generation: i32) -> Standing {
+        Standing::Member { generation, member: "m".into(), instance: None }
+    }
+
+    impl Rig {
+        /// Owns partitions 0 and 1 under assignment 1.
+        fn new() -> Self {
+            let mut names = Names::default();
+            let topic = names.topic("t");
+            let owned = (0..2).map(|n| names.partition(topic, n));
+            Self {
+                owned: owned.map(|ix| (ix, Partition::new(ix, 1, 1, Want::Committed))).collect(),
+                commits: Commits::new(ConsumerIx(0), Arc::default()),
+                names,
+                standing: member(1),
+                events: VecDeque::new(),
+                now: Time(1_000_000_000),
+                token: 0,
+            }
+        }
+
+        fn with<T>(
+            &mut self,
+            call: impl FnOnce(&mut Commits, &mut Cx<'_>, &mut BTreeMap<PartitionIx, Partition>) -> T,
+        ) -> T {
+            let (view, mut rng, mut stats, mut news) =
+                (Arc::new(View::default()), Rng::new(1), Stats::default(), Vec::<News>::new());
+            let coordinators = Coordinators::new((Duration::ZERO, Duration::ZERO), Duration::ZERO);
+            let mut cx = Cx {
+                now: Now { mono: self.now, wall: Timestamp(0) },
+                rng: &mut rng,
+                view: &view,
+                names: &mut self.names,
+                coordinators: &coordinators,
+                events: &mut self.events,
+                news: &mut news,
+                stats: &mut stats,
+            };
+            call(&mut self.commits, &mut cx, &mut self.owned)
+        }
+
+        fn commit(&mut self, op: u64, entries: &[(u32, u32, i64)]) {
+            let offset = |offset| CommitOffset { offset, leader_epoch: -1, metadata: "".into() };
+            let entries = entries
+                .iter()
+                .map(|(n, assign, o)| (PartitionIx(*n), Some(Stamp { assign: *assign, seek: 0 }), offset(*o)))
+                .collect();
+            self.with(|c, cx, _| c.add(cx, Who::Op(OpId(op)), entries));
+        }
+
+        /// The generation and the offsets that leave now.
+        fn sent(&mut self) -> Option<(i32, Vec<(i32, i64)>)> {
+            let api = ApiVersion { api_key: ApiKey::OFFSET_COMMIT, min_version: 0, max_version: 10 };
+            let versions = ApiRanges::new(&ApiVersionsResponse { api_keys: vec![api], ..Default::default() });
+            let lane = Lane::Group(ConsumerIx(0));
+            let link = LinkFacts { broker: BrokerId(1), lane, versions: &versions, in_flight: 0, queued: 0 };
+            let (token, standing) = (self.token + 1, self.standing.clone());
+            let request = self.with(|c, cx, owned| c.poll_request(&link, cx, &"g".into(), &standing, owned, token))?;
+            self.token = token;
+            assert_eq!(request.version, 9, "the last one with names");
+            let body = request.body.concat();
+            let request = OffsetCommitRequest::decode(&mut Reader::new(&body), 9).expect("reads");
+            let offsets = request.topics[0].partitions.iter().map(|p| (p.partition_index, p.committed_offset));
+            Some((request.generation_id_or_member_epoch, offsets.collect()))
+        }
+
+        fn answered(&mut self, codes: &[(i32, i16)]) -> Option<Next> {
+            let one = |(n, code): &(i32, i16)| OffsetCommitResponsePartition {
+                partition_index: *n,
+                error_code: ErrorCode(*code),
+            };
+            let partitions = codes.iter().map(one).collect();
+            let topics = vec![OffsetCommitResponseTopic { name: "t".into(), partitions, ..Default::default() }];
+            let mut w = Writer::new();
+            OffsetCommitResponse { topics, ..Default::default() }.encode(&mut w, 9).expect("writes");
+            self.end(Ok(Response { version: 9, frame: w.into_vec(), at: 0 }))
+        }
+
+        fn lost(&mut self) -> Option<Next> {
+            self.end(Err(RequestError::Lost(Error::new(ErrorKind::Connect, "gone"))))
+        }
+
+        fn end(&mut self, result: Result<Response, RequestError>) -> Option<Next> {
+            let (token, alone) = (self.token, self.standing == Standing::Alone);
+            let verdict = self.with(|c, cx, owned| c.handle_response(cx, owned, alone, token, result));
+            self.now = self.now + Duration::from_secs(2);
+            self.with(|c, cx, _| c.handle_timeout(cx));
+            verdict.map(|(v, _)| v.next)
+        }
+
+        fn done(&mut self) -> Vec<(u64, Result<(), ErrorKind>)> {
+            let done = self.events.drain(..).filter_map(|event| match event {
+                Event::Done { op, result } => Some((op.0, result.map(drop).map_err(|e| e.kind()))),
+                _ => None,
+            });
+            done.collect()
+        }
+    }
+
+    #[test]
+    fn a_newer_offset_replaces_an_older_one_that_has_not_left() {
+        let mut r = Rig::new();
+        r.commit(1, &[(0, 1, 5), (1, 1, 7)]);
+        r.commit(2, &[(0, 1, 9)]);
+        assert_eq!(r.sent(), Some((1, vec![(0, 9), (1, 7)])));
+        assert_eq!(r.answered(&[(0, 0), (1, 0)]), None);
+        assert_eq!(r.done(), [(2, Ok(())), (1, Ok(()))]);
+        assert!(r.commits.is_idle());
+        assert_eq!(r.owned[&PartitionIx(0)].committed, Some(9));
+    }
+
+    #[test]
+    fn one_request_at_a_time_and_no_retry_overtakes_a_newer_offset() {
+        let mut r = Rig::new();
+        r.commit(1, &[(0, 1, 5)]);
+        assert!(r.sent().is_some());
+        r.commit(2, &[(0, 1, 9)]);
+        assert_eq!(r.sent(), None, "one is under way");
+        assert_eq!(r.lost(), Some(Next::Rediscover));
+        assert_eq!(r.sent(), Some((1, vec![(0, 9)])), "the older one is not sent again");
+        r.answered(&[(0, 0)]);
+        let mut done = r.done();
+        done.sort_by_key(|(op, _)| *op);
+        assert_eq!(done, [(1, Ok(())), (2, Ok(()))]);
+    }
+
+    #[test]
+    fn what_belongs_to_a_past_ownership_is_refused_and_never_sent() {
+        let mut r = Rig::new();
+        r.commit(1, &[(0, 0, 5)]);
+        assert_eq!(r.sent(), None);
+        assert_eq!(r.done(), [(1, Err(ErrorKind::CommitFailed))]);
+        r.commit(2, &[(0, 0, 5), (1, 1, 6)]);
+        assert_eq!(r.sent(), Some((1, vec![(1, 6)])));
+        r.answered(&[(1, 0)]);
+        assert_eq!(r.done(), [(2, Err(ErrorKind::CommitFailed))], "part of it was");
+    }
+
+    #[test]
+    fn between_two_generations_commits_wait_and_are_built_anew() {
+        let mut r = Rig::new();
+        r.commit(1, &[(0, 1, 5)]);
+        assert!(r.sent().is_some());
+        assert_eq!(r.answered(&[(0, 27)]), Some(Next::Join), "the group rebalances");
+        r.standing = Standing::Between;
+        assert_eq!(r.sent(), None);
+        r.standing = member(2);
+        assert_eq!(r.sent(), Some((2, vec![(0, 5)])), "still owned: under the new generation");
+        r.answered(&[(0, 0)]);
+        assert_eq!(r.done(), [(1, Ok(()))]);
+    }
+
+    #[test]
+    fn a_commit_of_nothing_is_done_at_once() {
+        let mut r = Rig::new();
+        r.commit(1, &[]);
+        assert_eq!(r.done(), [(1, Ok(()))]);
+        assert!(r.commits.is_idle());
+    }
+
+    #[test]
+    fn each_partition_has_its_own_outcome_and_a_missing_one_is_asked_again() {
+        let mut r = Rig::new();
+        r.commit(1, &[(0, 1, 5), (1, 1, 6)]);
+        r.sent();
+        assert_eq!(r.answered(&[(0, 12)]), None, "its metadata is too large");
+        assert_eq!(r.done(), []);
+        assert_eq!(r.sent(), Some((1, vec![(1, 6)])));
+        r.answered(&[(1, 0)]);
+        assert_eq!(r.done(), [(1, Err(ErrorKind::CommitFailed))]);
+    }
+
+    #[test]
+    fn outside_of_a_group_a_membership_error_is_final() {
+        let mut r = Rig::new();
+        r.standing = Standing::Alone;
+        r.commit(1, &[(0, 1, 5)]);
+        assert_eq!(r.sent(), Some((-1, vec![(0, 5)])));
+        assert_eq!(r.answered(&[(0, 25)]), None, "there is nothing to join");
+        assert_eq!(r.done(), [(1, Err(ErrorKind::CommitFailed))]);
+        assert!(r.commits.is_idle());
+    }
+
+    #[test]
+    fn an_offset_that_cannot_be_committed_is_given_up_in_time() {
+        let mut r = Rig::new();
+        r.commit(1, &[(0, 1, 5)]);
+        r.standing = Standing::Between;
+        r.now = r.commits.poll_timeout().expect("a limit");
+        r.with(|c, cx, _| c.handle_timeout(cx));
+        assert_eq!(r.done(), [(1, Err(ErrorKind::Timeout))]);
+        assert_eq!(r.commits.poll_timeout(), None);
+    }
+}
