@@ -23,7 +23,6 @@ const STRETCH: usize = 16;
 ///
 /// # Cancel safety
 /// As [`Delivery`].
-#[must_use = "await the acknowledgements, or `.queued()` for back-pressure; the records are on their way either way"]
 #[derive(Clone, Default)]
 pub struct Deliveries {
     runs: Vec<Run>,
@@ -193,6 +192,7 @@ impl fmt::Debug for Deliveries {
 impl Producer {
     /// Sends records in the order of the iterator; records without a key, or with the same partition, share the lock of
     /// their partition. As [`send`](Self::send) for each of them.
+    #[must_use = "await the acknowledgements, or `.queued()` for back-pressure; the records are on their way either way"]
     pub fn send_batch<'r>(&self, records: impl IntoIterator<Item = Record<'r>>) -> Deliveries {
         let mut records = records.into_iter();
         let mut all = Deliveries { runs: Vec::with_capacity(4), ..Deliveries::default() };

@@ -23,7 +23,6 @@ use std::time::Duration;
 /// Dropping it changes nothing at any moment: the record is acknowledged, or fails within `max.block.ms` (in line) and
 /// `delivery.timeout.ms` (in all). A failure that nobody looked at is told by the next
 /// [`flush`](crate::Producer::flush) or [`close`](crate::Producer::close).
-#[must_use = "await the acknowledgement, or `.queued()` for back-pressure; the record is on its way either way"]
 #[derive(Clone)]
 pub struct Delivery(pub(crate) At);
 

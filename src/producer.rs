@@ -63,6 +63,7 @@ impl Producer {
     /// Without room in `buffer.memory`, or while the topic is unknown, the record waits in a line of the client, for at
     /// most `max.block.ms`; the line is bounded by one more `buffer.memory`, beyond which the `Delivery` has failed with
     /// `BufferFull` already: await [`queued`](Delivery::queued) for back-pressure.
+    #[must_use = "await the acknowledgement, or `.queued()` for back-pressure; the record is on its way either way"]
     pub fn send(&self, record: Record<'_>) -> Delivery {
         let parts = record.parts();
         self.with_topic(&record.target, |topic| deliver(topic, topic.send(&parts, true, place)))

@@ -145,6 +145,7 @@ thread_local!(static BUF: RefCell<EncodeBuf> = const { RefCell::new(EncodeBuf::n
 
 impl Producer {
     /// Sends a record of a typed topic; `None` is null. A serializer's error is a failed [`Delivery`].
+    #[must_use = "await the acknowledgement, or `.queued()` for back-pressure; the record is on its way either way"]
     pub fn send_typed<K, V, A: ?Sized, B: ?Sized>(
         &self,
         topic: &TypedTopic<K, V>,

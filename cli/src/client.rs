@@ -23,6 +23,17 @@ pub(crate) enum RuntimeName {
     Blocking,
 }
 
+impl RuntimeName {
+    /// As the command line spells it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Tokio => "tokio",
+            Self::AsyncStd => "async-std",
+            Self::Blocking => "blocking",
+        }
+    }
+}
+
 /// The options of every command that connects.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Connection")]

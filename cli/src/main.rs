@@ -3,9 +3,11 @@
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
 mod acls;
+mod bench;
 mod client;
 mod cluster;
 mod configs;
+mod escape;
 mod exit;
 mod groups;
 mod mock;
@@ -13,6 +15,7 @@ mod produce;
 mod stop;
 mod table;
 mod topics;
+mod usage;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,6 +29,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Command {
     Produce(produce::Produce),
     Topics(topics::Topics),
@@ -34,6 +38,7 @@ enum Command {
     Acls(acls::Acls),
     Configs(configs::Configs),
     Mock(mock::Mock),
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -45,5 +50,6 @@ fn main() -> ExitCode {
         Command::Acls(command) => command.run(),
         Command::Configs(command) => command.run(),
         Command::Mock(command) => command.run(),
+        Command::Bench(command) => command.run(),
     })
 }

@@ -5,19 +5,23 @@ mod lines;
 mod outcome;
 
 use crate::client::{ClientArgs, pair};
+use crate::escape::unescape;
 use crate::exit::{Told, Usage};
 use anyhow::Context;
 use clap::Args;
 use input::{Input, Piece};
 use klamm::{Header, Producer, Record, Topic};
-use lines::{Lines, unescape};
+use lines::Lines;
 use memchr::memmem::Finder;
 use outcome::Outcomes;
 use std::io::{BufWriter, Stdout, Write};
 use std::path::PathBuf;
 
-/// Records are handed over in stretches of about so many bytes, so that back-pressure is felt before memory is full.
+/// Records are handed over in stretches of about so many bytes at most: between them back-pressure is felt.
 const STRETCH: usize = 64 << 10;
+
+/// What a record takes beside its bytes while it waits for memory, about.
+const BESIDE: usize = 64;
 
 /// Writes lines from standard input, or files, as records; done when all are acknowledged
 ///
@@ -90,6 +94,9 @@ impl Produce {
             let (name, value) = pair("-H", text)?;
             headers.push(Header::new(name, value.as_bytes()));
         }
+        // A stretch must fit into the line of records that wait for memory, which is as long as the memory is large.
+        let memory = config.settings().find(|s| s.key == "buffer.memory").and_then(|s| s.value.parse::<usize>().ok());
+        let stretch = memory.map_or(STRETCH, |memory| STRETCH.min(memory / 4));
         let client = self.client.connect(config)?;
         let producer = client.kafka.producer()?;
         let shape = Shape {
@@ -104,6 +111,7 @@ impl Produce {
             producer: &producer,
             shape,
             outcomes: Outcomes::default(),
+            stretch,
             left: self.count.unwrap_or(u64::MAX),
             tee: self.tee.then(|| BufWriter::new(std::io::stdout())),
         };
@@ -128,6 +136,7 @@ struct Sender<'a> {
     producer: &'a Producer,
     shape: Shape<'a>,
     outcomes: Outcomes,
+    stretch: usize,
     left: u64,
     tee: Option<BufWriter<Stdout>>,
 }
@@ -138,12 +147,12 @@ impl Sender<'_> {
         for piece in input {
             match piece? {
                 Piece::Bytes(bytes) => {
-                    let whole = lines.push(&bytes)?;
-                    if let Some(first) = whole.first {
-                        self.send(std::iter::once(first))?;
-                    }
-                    self.send(whole.rest)?;
-                    lines.keep(&bytes);
+                    let (first, bytes) = lines.end_begun(&bytes)?;
+                    self.send(first.as_deref().into_iter())?;
+                    let mut split = lines.split(bytes);
+                    self.send(&mut split)?;
+                    let rest = split.rest();
+                    lines.keep(rest);
                 }
                 Piece::Whole(bytes) => self.send(std::iter::once(bytes.as_slice()))?,
                 Piece::EndOfFile => self.send(lines.last().as_deref().into_iter())?,
@@ -163,7 +172,7 @@ impl Sender<'_> {
     fn send<'l>(&mut self, lines: impl Iterator<Item = &'l [u8]>) -> anyhow::Result<()> {
         let mut lines = lines.peekable();
         while lines.peek().is_some() && self.left > 0 {
-            let mut room = STRETCH;
+            let mut room = self.stretch;
             let mut left = self.left;
             let shape = &self.shape;
             let tee = &mut self.tee;
@@ -173,7 +182,7 @@ impl Sender<'_> {
                     return None;
                 }
                 let line = lines.next()?;
-                room = room.saturating_sub(line.len() + 16);
+                room = room.saturating_sub(line.len() + BESIDE);
                 left -= 1;
                 if let Some(tee) = tee {
                     written = tee.write_all(line).and_then(|()| tee.write_all(b"\n"));
