@@ -21,6 +21,7 @@ mod faults;
 mod net;
 mod sim;
 mod wire;
+pub mod workload;
 mod world;
 
 pub use faults::Faults;
