@@ -1,7 +1,8 @@
 //! Workloads that judge themselves: what was promised, held against the brokers' logs.
 
 use crate::Sim;
-use klamm::{Config, ConsumerConfig, Error, Kafka, OffsetReset, Record};
+use klamm::config::OffsetReset;
+use klamm::{Config, ConsumerConfig, Error, Kafka, Record};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -145,7 +146,10 @@ fn judge_commits(sim: &Sim, topic: &str, seen: &Seen) {
     }
     for (partition, last) in highest {
         if let Some(committed) = sim.cluster().committed("readers", topic, partition) {
-            assert!(committed <= last + 1, "{topic}-{partition}: {committed} is committed, {last} was the last handed out");
+            assert!(
+                committed <= last + 1,
+                "{topic}-{partition}: {committed} is committed, {last} was the last handed out"
+            );
         }
     }
 }
