@@ -116,12 +116,15 @@ impl Consumer {
     fn pause(&mut self, cx: &mut Cx<'_>, partitions: &[TopicPartition], pause: bool) {
         for tp in partitions {
             let Some(ix) = cx.names.find(&tp.topic, tp.partition) else { continue };
-            let Some(p) = self.partitions.get_mut(&ix) else { continue };
-            p.gates.paused = pause;
-            if pause {
-                self.paused.insert(ix);
-            } else {
+            if !pause {
+                // A partition that is just on its way back does not come back paused.
                 self.paused.remove(&ix);
+            }
+            if let Some(p) = self.partitions.get_mut(&ix) {
+                p.gates.paused = pause;
+                if pause {
+                    self.paused.insert(ix);
+                }
             }
         }
     }

@@ -17,6 +17,11 @@ fn turmoil(world: &mut World, mode: u64) -> bool {
                 let count = 1 + world.dice.below(5) as u32;
                 world.logs.get_mut(&number).unwrap().append(count);
             }
+            32..=35 => world.seek(),
+            36..=39 => {
+                let (at, pause) = (world.dice.below(4) as i32, world.dice.below(2) == 0);
+                world.pause(at, pause);
+            }
             _ if world.faults == 0 => {}
             21..=24 => {
                 let at = world.dice.below(12) as usize;
@@ -43,6 +48,9 @@ fn turmoil(world: &mut World, mode: u64) -> bool {
     }
     let calm = std::mem::take(&mut world.faults) == 0;
     world.away = Time::ZERO;
+    for at in 0..4 {
+        world.pause(at, false);
+    }
     world.refresh();
     if world.group.seats.contains_key(super::coordinator::OTHER) {
         world.group.toggle_other(world.now.mono);

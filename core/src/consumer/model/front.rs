@@ -1,7 +1,7 @@
 //! The application's side of the model: assignments, a shelf of chunks, polls, commits.
 
 use super::super::handover::{Freed, Progress};
-use crate::client::{Chunk, Command, CommitOffset, Event, Stamp, TopicPartition};
+use crate::client::{Chunk, Command, CommitOffset, Event, SeekTo, Stamp, TopicPartition};
 use crate::record::batches;
 use crate::{ConsumerIx, FrameIx, PartitionIx, Time};
 use std::collections::{BTreeMap, VecDeque};
@@ -84,8 +84,8 @@ impl Front {
             Event::Fetched { frame, bytes, chunks, .. } => {
                 self.frames.insert(frame, (chunks.len(), bytes));
                 for chunk in chunks {
-                    let gate = self.gates.get_mut(&chunk.partition).filter(|g| g.stamp == chunk.stamp);
-                    let gate = gate.expect("data under a stamp that is not the partition's");
+                    let gate = self.gates.get_mut(&chunk.partition).expect("data of a partition that is not assigned");
+                    assert_eq!(gate.stamp, chunk.stamp, "data under a stamp that is not the partition's");
                     assert_eq!(gate.expected, Some(chunk.asked), "data comes in order, without gaps");
                     assert!(!gate.revoking, "nothing is fetched of what is being revoked");
                     gate.expected = Some(chunk.next);
@@ -175,6 +175,25 @@ impl Front {
             done: placed().map(|(ix, g)| (*ix, g.stamp, g.done, -1)).collect(),
             delivered: placed().map(|(ix, g)| (*ix, g.stamp, g.delivered, -1)).collect(),
         }
+    }
+
+    /// Goes back to a place that was read before; what was fetched of it is thrown away at once.
+    pub(super) fn seek(&mut self, consumer: ConsumerIx, at: usize, back: i64) -> Option<(Command, Vec<Freed>)> {
+        let gate = self.gates.values_mut().nth(at).filter(|g| g.done >= 0 && !g.released)?;
+        let offset = (gate.done - back).max(0);
+        gate.stamp.seek += 1;
+        (gate.expected, gate.delivered, gate.done) = (None, offset, offset);
+        let partition = TopicPartition { topic: "t".into(), partition: gate.number };
+        let to = SeekTo::Offset { offset, leader_epoch: -1 };
+        let command = Command::Seek(consumer, partition, gate.stamp.seek, to);
+        Some((command, self.sweep()))
+    }
+
+    pub(super) fn pause(&mut self, consumer: ConsumerIx, partition: i32, pause: bool) -> Command {
+        for gate in self.gates.values_mut().filter(|g| g.number == partition) {
+            gate.paused = pause;
+        }
+        Command::Pause(consumer, vec![TopicPartition { topic: "t".into(), partition }], pause)
     }
 
     /// An explicit commit of what was delivered.

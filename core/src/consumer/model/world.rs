@@ -375,6 +375,22 @@ impl World {
         self.with(|c, cx| c.handle_metadata(cx, &diff));
     }
 
+    pub(super) fn seek(&mut self) {
+        let (at, back) = (self.dice.below(4) as usize, self.dice.below(10) as i64);
+        self.note_done();
+        if let Some((command, freed)) = self.front.seek(IX, at, back) {
+            self.command(command);
+            for freed in freed {
+                self.consumer.handle_freed(freed);
+            }
+        }
+    }
+
+    pub(super) fn pause(&mut self, partition: i32, pause: bool) {
+        let command = self.front.pause(IX, partition, pause);
+        self.command(command);
+    }
+
     /// The application polls, or is busy.
     fn application(&mut self) {
         if self.away > self.now.mono || self.dice.below(2) == 0 {
