@@ -58,6 +58,11 @@ impl Monitor {
         assert!(!self.closed.contains(&window), "{window:?}: goes on after a failure");
         let this = (seen.records.len(), seen.crc, seen.records[0]);
         let sent = self.sent.entry(window).or_default();
+        // What a broker would have to remember to recognise the oldest batch without outcome after this one.
+        let oldest =
+            sent.values().map(|(.., first)| *first).filter(|rec| !self.ends.contains_key(&(partition, *rec))).min();
+        let span = oldest.map_or(0, |oldest| sent.values().filter(|v| (oldest..this.2).contains(&v.2)).count());
+        assert!(span < 5, "{window:?}: {span} batches between one without outcome and this");
         if let Some(before) = sent.get(&seen.base) {
             assert_eq!(*before, this, "{window:?} {}: one number, two bodies", seen.base);
             return;

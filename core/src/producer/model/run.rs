@@ -64,7 +64,7 @@ fn step(world: &mut World, turmoil: bool) {
                 let at = world.dice.below(world.places.len() as u64) as usize;
                 world.places[at].log.restart();
             }
-            7..=8 => {
+            7..=14 => {
                 let at = world.dice.below(world.places.len() as u64) as usize;
                 world.places[at].log.max_bytes = 61 + 25 + world.dice.below(40) as usize;
             }
