@@ -2,8 +2,10 @@
 //!
 //! `cargo test -p klamm-live --test suite` runs all of it; `-- kafka_4_4_0::tokio` a part, `-- --list` names it.
 
+mod admin;
 mod brokers;
 mod client;
+mod noise;
 mod produce;
 
 use std::process::ExitCode;
@@ -18,6 +20,6 @@ fn main() -> ExitCode {
             }
         };
     }
-    let tables = [brokers::BEHAVIOURS, produce::BEHAVIOURS];
+    let tables = [brokers::BEHAVIOURS, produce::BEHAVIOURS, admin::BEHAVIOURS, noise::BEHAVIOURS];
     klamm_live::suite::run(&tables.concat())
 }
