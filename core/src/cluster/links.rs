@@ -237,8 +237,7 @@ impl Cluster {
     pub(crate) fn offer(&mut self, now: Now, mut ask: impl FnMut(&LinkFacts<'_>) -> Option<Request>) -> u64 {
         let mut asked = 0;
         for (key, conn) in self.up.iter().map(|(k, c)| (*k, *c)).collect::<Vec<_>>() {
-            loop {
-                let Some((_, link)) = self.link_mut(conn) else { break };
+            while let Some((_, link)) = self.link_mut(conn) {
                 let Some(request) = link.facts(key.0.broker()).and_then(|facts| ask(&facts)) else { break };
                 link.send(now, request);
                 asked += 1;
@@ -278,11 +277,6 @@ impl Cluster {
 
     pub(crate) fn take_news(&mut self) -> ClusterNews {
         std::mem::take(&mut self.news)
-    }
-
-    /// Whether a request to this broker could leave on this lane soon: it stands, or is being dialled without failures.
-    pub(crate) fn is_up(&self, broker: BrokerId, lane: Lane) -> bool {
-        self.up.contains_key(&(Peer::Broker(broker), lane))
     }
 
     /// Why nobody could be reached, for the text of a timeout: the last failure, else who has not answered yet.
