@@ -5,6 +5,8 @@
 mod admin;
 mod brokers;
 mod client;
+mod consume;
+mod groups;
 mod noise;
 mod produce;
 
@@ -20,6 +22,13 @@ fn main() -> ExitCode {
             }
         };
     }
-    let tables = [brokers::BEHAVIOURS, produce::BEHAVIOURS, admin::BEHAVIOURS, noise::BEHAVIOURS];
+    let tables = [
+        brokers::BEHAVIOURS,
+        produce::BEHAVIOURS,
+        consume::BEHAVIOURS,
+        groups::BEHAVIOURS,
+        admin::BEHAVIOURS,
+        noise::BEHAVIOURS,
+    ];
     klamm_live::suite::run(&tables.concat())
 }
