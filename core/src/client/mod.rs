@@ -25,7 +25,7 @@ use crate::metadata::{Metadata, Names, View};
 use crate::producer::{Collect, Left, Producer, Taken};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::{CollectId, ConnId, ConsumerIx, LookupId, Now, OpId, PartitionIx, ProducerIx, Wake, WorkId};
+use crate::{CollectId, ConnId, ConsumerIx, LookupId, Now, OpId, PartitionIx, ProducerIx, Time, Wake, WorkId};
 use lookup::Lookups;
 use ops::Ops;
 use role::{Cx, Lane, News, RoleMachine};
@@ -51,6 +51,8 @@ pub struct Client {
     shared: Shared,
     /// Something came in since the roles were last asked.
     dirty: bool,
+    /// Until when every timer has had its effect.
+    expired: Time,
     end: Option<End>,
 }
 
@@ -82,7 +84,7 @@ impl Shared {
 #[derive(Clone, Copy, Debug)]
 struct End {
     op: OpId,
-    deadline: crate::Time,
+    deadline: Time,
     aborted: bool,
     done: bool,
 }
@@ -121,6 +123,7 @@ impl Client {
             },
             rng,
             dirty: true,
+            expired: Time::ZERO,
             end: None,
             config,
         }
@@ -165,6 +168,7 @@ impl Client {
     /// The time of [`poll_timeout`](Self::poll_timeout) has come; too early is no harm.
     pub fn handle_timeout(&mut self, now: Now) {
         self.touch(now);
+        self.expired = now.mono;
         let view = self.metadata.view().clone();
         self.cluster.handle_timeout(now, &view, &mut self.rng, &mut self.shared.stats);
         let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= now.mono);
@@ -294,10 +298,11 @@ impl Client {
     pub fn poll_timeout(&self) -> Option<Wake> {
         let roles = self.producers.values().map(RoleMachine::poll_timeout);
         let roles = roles.chain(self.consumers.values().map(RoleMachine::poll_timeout));
-        // What is due already waits for a link, not for time: whatever brings one brings a turn with it.
-        let later = |wake: &Wake| wake.at > self.now.mono;
+        // What was due at the last timeout waits for a link, not for time: whatever brings one brings a turn with it. What has
+        // come due since counts, whatever else came in meanwhile.
+        let later = |wake: &Wake| wake.at > self.expired;
         let rest = [
-            self.cluster.poll_timeout(self.now.mono),
+            self.cluster.poll_timeout(self.expired),
             self.metadata.poll_timeout().filter(later),
             self.coordinators.poll_timeout().filter(later),
             self.admin.poll_timeout(),
@@ -345,5 +350,44 @@ impl Client {
     /// Whether a [`Command::Shutdown`] has run its course: every connection is closed.
     pub fn is_done(&self) -> bool {
         self.end.is_some_and(|e| e.done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::builder::Config;
+    use std::time::Duration;
+
+    fn at(time: Time) -> Now {
+        Now { mono: time, ..Now::default() }
+    }
+
+    /// A client that waits for the look-up of its only broker.
+    fn looking_up() -> Client {
+        let config = Config::new("broker:9092").resolve().expect("valid");
+        let mut client = Client::new(Arc::new(config), 1, at(Time(1_000)));
+        client.handle_command(at(Time(1_000)), OpId(1), Command::Connect);
+        assert!(matches!(client.poll_action(), Some(Action::Lookup { .. })));
+        client
+    }
+
+    #[test]
+    fn a_deadline_that_passed_while_something_else_came_in_still_counts() {
+        let mut client = looking_up();
+        let due = client.poll_timeout().expect("the look-up has a deadline").at;
+        let later = at(due + Duration::from_millis(1));
+        client.handle_lookup(later, LookupId(99), Ok(&[]));
+        assert!(client.poll_action().is_none());
+        assert_eq!(client.poll_timeout().map(|wake| wake.at), Some(due));
+    }
+
+    #[test]
+    fn what_waits_for_a_link_does_not_keep_the_driver_awake() {
+        let mut client = looking_up();
+        let now = at(Time(2_000));
+        client.handle_timeout(now);
+        assert!(client.poll_action().is_none());
+        assert!(client.poll_timeout().is_none_or(|wake| wake.at > now.mono));
     }
 }
