@@ -2,12 +2,8 @@
 //!
 //! `cargo test -p klamm-live --test suite` runs all of it; `-- kafka_4_4_0::tokio` a part, `-- --list` names it.
 
-mod admin;
 mod brokers;
 mod client;
-mod consume;
-mod groups;
-mod noise;
 mod produce;
 
 use std::process::ExitCode;
@@ -22,13 +18,6 @@ fn main() -> ExitCode {
             }
         };
     }
-    let tables = [
-        brokers::BEHAVIOURS,
-        produce::BEHAVIOURS,
-        consume::BEHAVIOURS,
-        groups::BEHAVIOURS,
-        admin::BEHAVIOURS,
-        noise::BEHAVIOURS,
-    ];
+    let tables = [brokers::BEHAVIOURS, produce::BEHAVIOURS];
     klamm_live::suite::run(&tables.concat())
 }

@@ -170,7 +170,7 @@ fn too_large(target: &Target, runtime: Runtime) -> Result<()> {
 }
 
 fn brokers_are_killed(target: &Target, runtime: Runtime) -> Result<()> {
-    const RECORDS: usize = 100_000;
+    const RECORDS: usize = 20_000;
     let topic = target.topic("kills");
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -190,7 +190,7 @@ fn brokers_are_killed(target: &Target, runtime: Runtime) -> Result<()> {
             let (mut n, mut deliveries) = (0, Vec::new());
             // Goes on until the last broker is back: all of the harm falls into the sending.
             while n < RECORDS || !done.load(Ordering::Acquire) {
-                for _ in 0..100 {
+                for _ in 0..50 {
                     let value = format!("{n:08}");
                     let record = klamm::Record::to(topic.as_str()).partition((n % 3) as i32).value(&value);
                     deliveries.push(producer.send(record).queued().await?);
