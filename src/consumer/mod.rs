@@ -9,7 +9,11 @@ mod partitions;
 mod poll;
 mod position;
 mod record;
+#[cfg(test)]
+mod rig;
 mod state;
+#[cfg(test)]
+mod tests;
 mod told;
 
 pub use batch::{Batch, PartitionBatch, Records};
@@ -243,32 +247,4 @@ impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumer").field("group", &self.shelf.config.group_id).finish_non_exhaustive()
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{OwnedRecord, Polling};
-
-    const fn shared<T: Send + Sync + 'static>() {}
-    const fn future<T: Send + Unpin>() {}
-
-    const _: () = {
-        shared::<Consumer>();
-        shared::<ConsumerHandle>();
-        shared::<Batch>();
-        shared::<PartitionBatch>();
-        shared::<OwnedRecord>();
-        shared::<Offsets>();
-        shared::<RecordId>();
-        shared::<ConsumerState>();
-        shared::<Partitions>();
-        shared::<PartitionStream>();
-        future::<Polling<'static>>();
-        future::<Receiving<'static>>();
-        future::<RecordStream<'static>>();
-        future::<NextPartition<'static>>();
-        future::<PollingPartition<'static>>();
-        future::<ConsumerRecord<'static>>();
-    };
 }

@@ -93,7 +93,7 @@ impl Shelf {
                     state.begin(self, asking);
                 }
                 let same = match read.take() {
-                    Some(read) => match state.check_in(self, asking, read, left, &mut portions, trash) {
+                    Some(read) => match state.check_in(self, asking, read, &mut left, &mut portions, trash) {
                         Ok(same) => same,
                         Err(error) => return state.over(self, asking, Err(error)),
                     },
@@ -235,7 +235,7 @@ impl State {
         shelf: &Shelf,
         asking: &Asking,
         (CheckedOut { ix, tenure, chunk }, from, pieces, stands): (CheckedOut, Place, Vec<Piece>, Left),
-        left: u32,
+        left: &mut u32,
         portions: &mut Vec<Portion>,
         trash: &mut Trash,
     ) -> Result<Option<CheckedOut>> {
@@ -275,6 +275,7 @@ impl State {
             }
             Left::Problem(_) => {
                 // The good records in front of it are handed out first; it is met again by the next poll.
+                *left = 0;
                 lane.queue.push_front(chunk);
                 if asking.lane.is_none() && !std::mem::replace(&mut lane.queued, true) {
                     self.line.push_front(ix);
@@ -286,7 +287,7 @@ impl State {
             self.offer(ix, trash);
             return Err(failure);
         }
-        if left > 0 && lane.is_open() && (asking.lane.is_some() || lane.is_ready()) {
+        if *left > 0 && lane.is_open() && (asking.lane.is_some() || lane.is_ready()) {
             return Ok(lane.check_out());
         }
         self.offer(ix, trash);
@@ -314,7 +315,7 @@ impl State {
             let (from, mut pieces) = (next.chunk.position, Vec::with_capacity(1));
             let stands = next.chunk.read(1, tools, &mut pieces);
             *left = 0;
-            if let Err(error) = self.check_in(shelf, asking, (next, from, pieces, stands), 0, portions, trash) {
+            if let Err(error) = self.check_in(shelf, asking, (next, from, pieces, stands), left, portions, trash) {
                 return self.over(shelf, asking, Err(error));
             }
         }

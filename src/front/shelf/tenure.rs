@@ -85,6 +85,9 @@ impl State {
 
     /// The application has seen the assignment, or does not ask for it: its partitions may be fetched.
     pub(super) fn apply(&mut self, shelf: &Shelf) {
+        if shelf.settings.assigned_first && !self.silent && !self.news.assigned.is_empty() && self.streams.is_none() {
+            return;
+        }
         if let Some(token) = self.unapplied.take() {
             self.tell(&shelf.front, Command::Applied(shelf.ix, token));
         }
