@@ -59,7 +59,6 @@ impl Consumer {
     /// nobody looked at is returned by [`close`](Self::close).
     #[doc(alias = "commit")]
     #[doc(alias = "commitAsync")]
-    #[expect(clippy::must_use_candidate, reason = "it happens whether or not one waits")]
     pub fn commit_async(&self) -> Op<()> {
         background(&self.shelf, self.shelf.consumed(None))
     }

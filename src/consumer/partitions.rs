@@ -202,7 +202,6 @@ impl PartitionStream {
     }
 
     /// As [`commit_sync`](Self::commit_sync), for those who go on at once.
-    #[expect(clippy::must_use_candidate, reason = "it happens whether or not one waits")]
     pub fn commit_async(&self) -> Op<()> {
         background(&self.shelf, self.shelf.consumed(Some(&self.tp)))
     }

@@ -107,8 +107,9 @@ impl State {
                     trash.wakers.extend(waiter.wake());
                 }
             }
+            let again = matches!(lane.ownership, Ownership::Revoking { .. });
+            self.revocations += usize::from(!again);
             lane.ownership = Ownership::Revoking { token, told: passed, passed, released: false };
-            self.revocations += 1;
             trash.chunks.push(lane.clear());
             self.release(shelf, *ix);
         }

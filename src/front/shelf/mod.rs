@@ -7,6 +7,7 @@ mod chunk;
 mod intake;
 mod lane;
 mod memory;
+mod portion;
 mod report;
 mod streams;
 mod take;
@@ -16,9 +17,9 @@ mod wish;
 
 pub(crate) use chunk::{Piece, Tools};
 pub(crate) use lane::Place;
+pub(crate) use portion::{Asking, News, Portion, Taken};
 pub(crate) use report::Report;
 pub(crate) use streams::Given;
-pub(crate) use take::{Asking, News, Portion, Taken};
 pub(crate) use tenure::Hold;
 pub(crate) use wish::Entry;
 

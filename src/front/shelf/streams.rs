@@ -1,7 +1,7 @@
 //! One reader per partition: partitions that wait for one, that have one, and the end of all.
 
 use super::lane::{Lane, Ownership, Reader};
-use super::take::Asking;
+use super::portion::Asking;
 use super::wait::Waiter;
 use super::{Shelf, State};
 use crate::Result;
