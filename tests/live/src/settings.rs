@@ -29,6 +29,8 @@ pub(crate) fn server(version: Version, id: usize, ports: &[Ports], data: &Path) 
     // Else a node reserves 128 MB for the log cleaner.
     lines.set("log.cleaner.dedupe.buffer.size", 4_194_304).set("log.index.size.max.bytes", 1_048_576);
     lines.set("log.retention.check.interval.ms", 2000);
+    // Behaviours write records of years ago, which must stay.
+    lines.set("log.retention.ms", -1);
     lines.set("num.partitions", 3).set("default.replication.factor", replicas).set("min.insync.replicas", in_sync);
     lines.set("auto.create.topics.enable", true).set("delete.topic.enable", true);
     lines.set("offsets.topic.num.partitions", 3).set("offsets.topic.replication.factor", replicas);

@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use klamm::{Config, Kafka, Timestamp};
+use anyhow::{Context as _, Result, ensure};
+use klamm::{Config, Consumer, ConsumerConfig, ConsumerRecord, Kafka, Timestamp};
 use klamm_live::{Record, Runtime, Target};
 
 /// What most behaviours wait for at most: a slow machine must not fail them, and a hang must.
@@ -82,6 +82,24 @@ pub(crate) fn to_klamm(record: &Record) -> klamm::Record<'_> {
     made
 }
 
+/// A record of ours with everything that a consumer sees.
+pub(crate) fn from_klamm(record: ConsumerRecord<'_>) -> Record {
+    Record {
+        topic: record.topic().to_owned(),
+        partition: Some(record.partition()),
+        offset: Some(record.offset()),
+        timestamp: Some(record.timestamp().as_millis()),
+        codec: None,
+        key: record.key().map(<[u8]>::to_vec),
+        value: record.value().map(<[u8]>::to_vec),
+        headers: record
+            .headers()
+            .into_iter()
+            .map(|h| (String::from_utf8_lossy(h.key).into_owned(), h.value.map(<[u8]>::to_vec)))
+            .collect(),
+    }
+}
+
 /// Sends records one after the other, then gives them back as they are to be read.
 pub(crate) async fn send_all(producer: &klamm::Producer, records: &[Record]) -> Result<Vec<Record>> {
     let deliveries: Vec<_> = records.iter().map(|record| producer.send(to_klamm(record))).collect();
@@ -95,6 +113,33 @@ pub(crate) async fn send_all(producer: &klamm::Producer, records: &[Record]) -> 
         written.push(record);
     }
     Ok(written)
+}
+
+/// Polls until `count` records came; fails after [`LIMIT`], and when more came.
+pub(crate) async fn take(consumer: &mut Consumer, count: usize) -> Result<Vec<Record>> {
+    let deadline = Instant::now() + LIMIT;
+    let mut records = Vec::new();
+    while records.len() < count {
+        ensure!(Instant::now() < deadline, "{} of {count} records within {LIMIT:?}", records.len());
+        let batch = consumer.poll(Duration::from_millis(200)).await?.context("nobody woke this consumer up")?;
+        records.extend(batch.iter().map(from_klamm));
+    }
+    ensure!(records.len() == count, "{} records instead of {count}", records.len());
+    Ok(records)
+}
+
+/// Polls for a moment and expects nothing.
+pub(crate) async fn expect_nothing(consumer: &mut Consumer) -> Result<()> {
+    let batch = consumer.poll(Duration::from_millis(500)).await?.context("nobody woke this consumer up")?;
+    ensure!(batch.is_empty(), "{} records more than expected", batch.len());
+    Ok(())
+}
+
+/// A consumer without a group that begins at the first record of every partition.
+pub(crate) fn reader(kafka: &Kafka, topic: &str) -> Result<Consumer> {
+    let consumer = kafka.consumer_with(ConsumerConfig::standalone().set("auto.offset.reset", "earliest"))?;
+    consumer.subscribe([topic])?;
+    Ok(consumer)
 }
 
 /// Records in the order of their partitions, for comparing what several partitions hold.

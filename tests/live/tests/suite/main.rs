@@ -2,9 +2,15 @@
 //!
 //! `cargo test -p klamm-live --test suite` runs all of it; `-- kafka_4_4_0::tokio` a part, `-- --list` names it.
 
+mod admin;
 mod brokers;
 mod client;
+mod consume;
+mod groups;
+mod harm;
+mod noise;
 mod produce;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -18,6 +24,15 @@ fn main() -> ExitCode {
             }
         };
     }
-    let tables = [brokers::BEHAVIOURS, produce::BEHAVIOURS];
+    let tables = [
+        brokers::BEHAVIOURS,
+        produce::BEHAVIOURS,
+        consume::BEHAVIOURS,
+        groups::BEHAVIOURS,
+        waiting::BEHAVIOURS,
+        admin::BEHAVIOURS,
+        noise::BEHAVIOURS,
+        harm::BEHAVIOURS,
+    ];
     klamm_live::suite::run(&tables.concat())
 }

@@ -1,15 +1,15 @@
 //! What klamm writes, as the official client and the log itself see it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use klamm::ProducerConfig;
-use klamm_live::{Behaviour, Kind, Record, Runtime, Target};
+use klamm_live::{Behaviour, Record, Runtime, Target};
 
-use crate::client::{LIMIT, by_place, connect, drive, send_all, to_klamm};
+use crate::client::{LIMIT, connect, drive, send_all, to_klamm};
 
 pub(crate) const CODECS: [(&str, i16); 5] = [("none", 0), ("gzip", 1), ("snappy", 2), ("lz4", 3), ("zstd", 4)];
 
@@ -20,10 +20,6 @@ pub(crate) const BEHAVIOURS: &[Behaviour] = &[
     Behaviour::of_klamm("each_level_of_acks_writes", every_acks),
     Behaviour::of_klamm("flush_waits_for_all_and_close_loses_none", flush_and_close).on_every_runtime(),
     Behaviour::of_klamm("a_record_too_large_fails_and_the_next_is_written", too_large),
-    Behaviour::of_klamm("nothing_is_lost_or_doubled_while_brokers_are_killed", brokers_are_killed)
-        .on(Kind::survives_a_crash)
-        .alone()
-        .within(Duration::from_secs(240)),
 ];
 
 /// Everything that a record can be, with one codec.
@@ -166,54 +162,5 @@ fn too_large(target: &Target, runtime: Runtime) -> Result<()> {
         let written = send_all(&producer, &[Record::to(&topic).partition(0).value("small")]).await?;
         ensure!(written[0].offset == Some(0), "{written:?}");
         Ok(kafka.close().await?)
-    })
-}
-
-fn brokers_are_killed(target: &Target, runtime: Runtime) -> Result<()> {
-    const RECORDS: usize = 20_000;
-    let topic = target.topic("kills");
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let faults = scope.spawn(|| {
-            let outcome = target.node_ids().try_for_each(|node| {
-                thread::sleep(Duration::from_secs(2));
-                target.kill(node)?;
-                thread::sleep(Duration::from_secs(6));
-                target.heal()
-            });
-            done.store(true, Ordering::Release);
-            outcome
-        });
-        let sent = drive(runtime, async {
-            let kafka = connect(target, runtime).await?;
-            let producer = kafka.producer()?;
-            let (mut n, mut deliveries) = (0, Vec::new());
-            // Goes on until the last broker is back: all of the harm falls into the sending.
-            while n < RECORDS || !done.load(Ordering::Acquire) {
-                for _ in 0..50 {
-                    let value = format!("{n:08}");
-                    let record = klamm::Record::to(topic.as_str()).partition((n % 3) as i32).value(&value);
-                    deliveries.push(producer.send(record).queued().await?);
-                    n += 1;
-                }
-                thread::sleep(Duration::from_millis(20));
-            }
-            for delivery in deliveries {
-                delivery.await?;
-            }
-            kafka.close().await?;
-            Ok(n)
-        });
-        faults.join().map_err(|_| anyhow::anyhow!("the thread that kills panicked"))??;
-        let sent = sent?;
-        let read = by_place(target.java()?.consume(&topic, sent, &[])?);
-        ensure!(read.len() == sent, "{sent} acknowledged, {} in the log", read.len());
-        for partition in 0..3 {
-            let values: Vec<&[u8]> =
-                read.iter().filter(|r| r.partition == Some(partition)).filter_map(|r| r.value.as_deref()).collect();
-            ensure!(values.is_sorted(), "partition {partition} is out of order");
-            ensure!(values.windows(2).all(|pair| pair[0] != pair[1]), "partition {partition} has a duplicate");
-        }
-        Ok(())
     })
 }
