@@ -288,3 +288,39 @@ async fn a_dropped_worker_is_replaced_from_the_last_commit() {
     drop((batch, second));
     partitions.close().await.unwrap();
 }
+
+#[test]
+fn the_clients_end_ends_a_running_poll() {
+    let cluster = cluster(1);
+    let kafka = connect(&cluster);
+    let mut consumer = kafka.consumer("g").unwrap();
+    consumer.subscribe(["t"]).unwrap();
+    assert!(consumer.poll(SOON).wait().unwrap().unwrap().is_empty());
+    let closer = kafka.clone();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        closer.close().wait().unwrap();
+    });
+    assert!(consumer.poll(Duration::MAX).wait().unwrap().is_none());
+    thread.join().unwrap();
+    assert!(consumer.poll(Duration::MAX).wait().unwrap().is_none());
+    assert!(consumer.commit_sync_offsets(Offsets::new().with(("t", 0), 1)).wait().is_err());
+}
+
+#[test]
+fn a_dropped_consumer_commits_and_leaves() {
+    let cluster = cluster(1);
+    let kafka = connect(&cluster);
+    fill(&kafka, 1, 5);
+    let mut first = kafka.consumer("g").unwrap();
+    first.subscribe(["t"]).unwrap();
+    read(&mut first, 5);
+    drop(first);
+    let started = Instant::now();
+    let mut second = kafka.consumer("g").unwrap();
+    second.subscribe(["t"]).unwrap();
+    let batch = second.poll(Duration::from_secs(2)).wait().unwrap().unwrap();
+    assert_eq!((batch.len(), second.assignment().len()), (0, 1), "{}", second.state());
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(second.committed([("t", 0)]).wait().unwrap().get(("t", 0)), Some(5));
+}
