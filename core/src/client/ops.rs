@@ -73,8 +73,8 @@ impl Client {
         while let Some(op) = self.ops.deadlines.pop(self.now.mono) {
             let what = self.ops.open.get(&op).copied().unwrap_or("the operation");
             let mut error = Error::new(ErrorKind::Timeout, format!("{what} took longer than its time limit"));
-            if let Some(cause) = self.cluster.last_error() {
-                error = error.with_source(cause.clone());
+            if let Some(cause) = self.cluster.trouble() {
+                error = error.with_source(cause);
             }
             self.ops.greeted.retain(|(waiting, _)| *waiting != op);
             self.shared.events.push_back(Event::Done { op, result: Err(error) });

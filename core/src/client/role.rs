@@ -161,8 +161,6 @@ pub(crate) struct LinkFacts<'a> {
     pub(crate) versions: &'a ApiRanges,
     /// Requests under way on it.
     pub(crate) in_flight: usize,
-    /// Bytes in its outbox.
-    pub(crate) queued: usize,
 }
 
 impl LinkFacts<'_> {

@@ -33,7 +33,7 @@ impl Cluster {
         }
     }
 
-    /// True if an answer or the end of the greeting came.
+    /// True if an answer, the end of the greeting or that of the link came.
     pub(crate) fn handle_received(&mut self, now: Now, conn: ConnId, n: usize, stats: &mut Stats) -> bool {
         stats.bytes_in += n as u64;
         let Some((key, link)) = self.link_mut(conn) else { return false };
@@ -46,7 +46,8 @@ impl Cluster {
             self.health.entry(key.0).or_default().works();
         }
         self.note_transmit(conn);
-        self.link_mut(conn).is_some_and(|(_, link)| link.has_response() || (!was_ready && link.is_ready()))
+        self.link_mut(conn)
+            .is_some_and(|(_, link)| link.has_response() || link.is_closed() || (!was_ready && link.is_ready()))
     }
 
     /// True if a request without an answer is through, or the outbox has room again.
@@ -55,7 +56,7 @@ impl Cluster {
         let Some((_, link)) = self.link_mut(conn) else { return false };
         let had_room = link.has_room();
         link.handle_sent(now, n);
-        link.has_response() || (!had_room && link.has_room())
+        link.has_response() || link.is_closed() || (!had_room && link.has_room())
     }
 
     /// The stream ended, or a connection attempt failed.
@@ -236,8 +237,7 @@ impl Cluster {
     pub(crate) fn offer(&mut self, now: Now, mut ask: impl FnMut(&LinkFacts<'_>) -> Option<Request>) -> u64 {
         let mut asked = 0;
         for (key, conn) in self.up.iter().map(|(k, c)| (*k, *c)).collect::<Vec<_>>() {
-            loop {
-                let Some((_, link)) = self.link_mut(conn) else { break };
+            while let Some((_, link)) = self.link_mut(conn) {
                 let Some(request) = link.facts(key.0.broker()).and_then(|facts| ask(&facts)) else { break };
                 link.send(now, request);
                 asked += 1;
@@ -279,23 +279,25 @@ impl Cluster {
         std::mem::take(&mut self.news)
     }
 
-    /// Whether a request to this broker could leave on this lane soon: it stands, or is being dialled without failures.
-    pub(crate) fn is_up(&self, broker: BrokerId, lane: Lane) -> bool {
-        self.up.contains_key(&(Peer::Broker(broker), lane))
-    }
-
-    /// The last failure to reach anybody, for the text of a timeout.
-    pub(crate) fn last_error(&self) -> Option<&Error> {
+    /// Why nobody could be reached, for the text of a timeout: the last failure, else who has not answered yet.
+    pub(crate) fn trouble(&self) -> Option<Error> {
         let failing = self.health.iter().filter(|(_, h)| h.failures > 0 && h.error.is_some());
-        failing.max_by_key(|(_, h)| h.until).and_then(|(_, h)| h.error.as_ref())
+        let failed = failing.max_by_key(|(_, h)| h.until).and_then(|(_, h)| h.error.clone());
+        failed.or_else(|| self.unanswered())
     }
 
-    /// The last failure to reach this broker.
-    pub(crate) fn broker_error(&self, broker: BrokerId) -> Option<&Error> {
-        self.health.get(&Peer::Broker(broker)).filter(|h| h.failures > 0).and_then(|h| h.error.as_ref())
+    fn unanswered(&self) -> Option<Error> {
+        let greeted = || self.up.values().filter_map(|conn| Some(self.link(*conn)?.1)).filter(|link| !link.is_ready());
+        // One that has just ended is not yet swept.
+        if let Some(error) = greeted().find_map(Link::failure) {
+            return Some(error.clone());
+        }
+        let greeted = greeted().map(|link| format!("{} took the connection and does not answer", link.peer()));
+        let dialled = self.dials.values().map(|d| format!("{}:{} does not take the connection", d.host, d.port));
+        let text = greeted.chain(dialled).next()?;
+        Some(Error::new(ErrorKind::Connect, text).with_hint("check that a Kafka listener is at that port"))
     }
 
-    /// The next deadline after `now`. What is due already waits for something else than time.
     pub(crate) fn poll_timeout(&self, now: Time) -> Option<Wake> {
         let dials = self.dials.values().map(|d| Wake { at: d.poll_timeout(), why: Why::Dial });
         let links = self.up.values().filter_map(|conn| self.link(*conn)?.1.poll_timeout());

@@ -7,6 +7,11 @@ use crate::wire::frame::LENGTH_PREFIX;
 use crate::{Error, ErrorKind};
 
 impl Link {
+    /// The other end, as people know it.
+    pub(crate) fn peer(&self) -> &str {
+        &self.settings.peer
+    }
+
     pub(super) fn corrupt(&self, what: &str) -> Error {
         let text = format!("{} does not keep to the protocol: {what}", self.settings.peer);
         Error::new(ErrorKind::Corrupt, text)

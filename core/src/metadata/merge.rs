@@ -18,14 +18,14 @@ pub(super) struct Merger {
 }
 
 impl Merger {
-    /// The view after `answer`, which was asked for `asked` (all topics if `None`).
+    /// The view after `answer`, which should have told of the topics `asked`.
     pub(super) fn merge(
         &mut self,
         old: &View,
         names: &mut Names,
         version: i16,
         answer: MetadataResponse,
-        asked: Option<&BTreeSet<TopicIx>>,
+        asked: &BTreeSet<TopicIx>,
     ) -> (View, Diff) {
         let mut view = View { version: old.version + 1, ..old.clone() };
         let mut diff = Diff::default();
@@ -38,7 +38,7 @@ impl Merger {
             view.cluster_id = Some(id.into());
         }
         view.controller = (answer.controller_id.0 >= 0).then_some(answer.controller_id);
-        let mut missing = asked.cloned().unwrap_or_default();
+        let mut missing = asked.clone();
         for topic in answer.topics {
             let Some(ix) = topic_ix(&view, names, &topic) else { continue };
             missing.remove(&ix);
@@ -232,7 +232,7 @@ mod tests {
         }
         fn take(&mut self, version: i16, answer: MetadataResponse) -> Diff {
             let asked = BTreeSet::from([self.1.topic("t")]);
-            let (view, diff) = self.0.merge(&self.2, &mut self.1, version, answer, Some(&asked));
+            let (view, diff) = self.0.merge(&self.2, &mut self.1, version, answer, &asked);
             self.2 = view;
             diff
         }

@@ -276,10 +276,13 @@ impl Metadata {
             self.not_before = now.mono + self.backoff.1;
             return Ok(None);
         }
-        let names_asked = asked.ids.is_empty().then_some(asked.topics.as_ref()).flatten();
-        let none = BTreeSet::new();
-        let missing = if asked.topics.is_none() { None } else { Some(names_asked.unwrap_or(&none)) };
-        let (mut view, diff) = self.merger.merge(&self.view, names, version, answer, missing);
+        // An answer about all topics leaves out those that are gone; one by ids says nothing of names.
+        let named = match &asked.topics {
+            Some(topics) if asked.ids.is_empty() => topics.clone(),
+            Some(_) => BTreeSet::new(),
+            None => self.view.topics.keys().copied().collect(),
+        };
+        let (mut view, diff) = self.merger.merge(&self.view, names, version, answer, &named);
         view.listings += u64::from(asked.topics.is_none());
         self.view = Arc::new(view);
         self.reschedule(now, rng, &asked);

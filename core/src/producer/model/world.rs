@@ -322,7 +322,7 @@ impl World {
                 loop {
                     let versions = self.versions.clone();
                     let in_flight = self.links[&broker].flights.len();
-                    let facts = LinkFacts { broker, lane, versions: &versions, in_flight, queued: 0 };
+                    let facts = LinkFacts { broker, lane, versions: &versions, in_flight };
                     let Some(request) = self.with(|p, cx| p.poll_request(&facts, cx)) else { break };
                     any = true;
                     self.take_request(broker, lane, request);
