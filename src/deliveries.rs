@@ -2,7 +2,6 @@
 
 use crate::delivery::{At, Delivery, Queueable, Queued};
 use crate::front::append::{self, Sent};
-use crate::front::line::Parts;
 use crate::front::park;
 use crate::front::topics::TopicSlot;
 use crate::producer::{Producer, failed};
@@ -12,7 +11,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Records of a caller's iterator that are looked at together: none of its code runs under a lock of ours.
 const STRETCH: usize = 16;
@@ -80,7 +79,10 @@ impl Deliveries {
 
     /// Whether every outcome is known.
     pub fn is_ready(&self) -> bool {
-        self.iter().all(|delivery| delivery.is_ready())
+        self.runs.iter().all(|run| match &run.at {
+            At::Batch(ack, first, _) => ack.are_ready(*first, run.count),
+            At::Line(ticket) => ticket.outcome_known(),
+        })
     }
 
     /// Parks this thread until every record is acknowledged or failed.
@@ -96,39 +98,62 @@ impl Deliveries {
     }
 
     fn push(&mut self, at: At) {
-        let number = self.len;
+        self.runs.push(Run { at, from: self.len, count: 1 });
         self.len += 1;
-        if let (Some(last), At::Batch(ack, index, delta)) = (self.runs.last_mut(), &at) {
-            let follows = match &last.at {
-                At::Batch(before, first, same) => {
-                    Arc::ptr_eq(before, ack) && first.wrapping_add(last.count) == *index && same == delta
-                }
-                At::Line(_) => false,
-            };
-            if follows {
-                last.count += 1;
+    }
+
+    /// A record in a batch: most often it follows the one before.
+    #[inline]
+    fn place(&mut self, (ack, index, delta): append::At<'_>) {
+        if let Some(Run { at: At::Batch(before, first, same), count, .. }) = self.runs.last_mut() {
+            if Arc::ptr_eq(before, ack) && first.wrapping_add(*count) == index && *same == delta {
+                *count += 1;
+                self.len += 1;
                 return;
             }
         }
-        self.runs.push(Run { at, from: number, count: 1 });
+        self.push(At::Batch(ack.clone(), index, delta));
     }
 
     fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while let Some(run) = self.runs.get(self.looked) {
-            for ahead in 0..run.count {
-                let mut one = Delivery(run.at.ahead(ahead));
-                match Pin::new(&mut one).poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(_)) => {}
-                    Poll::Ready(Err(error)) => {
-                        self.failed += 1;
-                        self.first.get_or_insert(error);
-                    }
-                }
+        while let Some(run) = self.runs.get_mut(self.looked) {
+            let (failed, first) = ready!(run.poll(cx));
+            self.failed += failed;
+            if self.first.is_none() {
+                self.first = first;
             }
             self.looked += 1;
         }
         Poll::Ready(())
+    }
+}
+
+impl Run {
+    /// How many of its records failed, and why the first of them did.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(usize, Option<Error>)> {
+        if let At::Line(_) = self.at {
+            let mut one = Delivery(self.at.clone());
+            if let Err(error) = ready!(one.poll_queued(cx)) {
+                return Poll::Ready((1, Some(error)));
+            }
+            self.at = one.0;
+        }
+        let At::Batch(ack, begin, _) = &self.at else { return Poll::Pending };
+        let (mut ahead, mut failed, mut first) = (0, 0, None);
+        while ahead < self.count {
+            match ack.run(begin + ahead, self.count - ahead) {
+                Some((result, alike)) => {
+                    if let Err(error) = result {
+                        failed += alike as usize;
+                        first.get_or_insert(error);
+                    }
+                    ahead += alike;
+                }
+                // An outcome that came meanwhile is found by the next round.
+                None => drop(ready!(ack.poll(begin + ahead, cx))),
+            }
+        }
+        Poll::Ready((failed, first))
     }
 }
 
@@ -216,24 +241,26 @@ fn send_some(topic: &TopicSlot, records: &[Option<Record<'_>>], into: &mut Deliv
     let mut records = records.iter().flatten();
     let Some(first) = records.next() else { return 1 };
     let shared = first.partition.is_some() || (first.key.is_none() && topic.is_sticky());
+    let small = topic.small();
+    let is_small = |record: &Record<'_>| {
+        record.value.map_or(0, <[u8]>::len).saturating_add(record.key.map_or(0, <[u8]>::len)) < small
+    };
     let alike = |record: &&Record<'_>| {
         record.partition == first.partition
             && (record.partition.is_some() || record.key.is_none())
             && record.header_list().is_empty()
+            && is_small(record)
             && same(&record.target, &first.target)
     };
-    let run = || std::iter::once(first).chain(records.clone().take_while(alike)).map(Record::parts);
-    let size = |parts: Parts<'_>| parts.value.map_or(0, <[u8]>::len) + parts.key.map_or(0, <[u8]>::len);
-    if shared && first.header_list().is_empty() && run().all(|parts| size(parts) < topic.small()) {
-        let taken = topic.send_run(first.partition, run(), &mut |(ack, index, delta)| {
-            into.push(At::Batch(ack.clone(), index, delta));
-        });
+    if shared && first.header_list().is_empty() && is_small(first) {
+        let run = std::iter::once(first).chain(records.take_while(alike)).map(Record::parts);
+        let taken = topic.send_run(first.partition, run, &mut |at: append::At<'_>| into.place(at));
         if taken > 0 {
             return taken;
         }
     }
-    match topic.send(&first.parts(), true, append::place) {
-        Ok(Sent::Placed(placed)) => into.push(At::Batch(placed.ack, placed.index, placed.delta)),
+    match topic.send(&first.parts(), true, |at: append::At<'_>| into.place(at)) {
+        Ok(Sent::Placed(())) => {}
         Ok(Sent::Waiting(ticket)) => into.push(At::Line(ticket)),
         Err(refusal) => into.push(At::Line(failed(topic, refusal))),
     }

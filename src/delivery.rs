@@ -159,7 +159,7 @@ impl fmt::Debug for Delivery {
 }
 
 /// Sent bytes that may wait for the driver before a task that only awaits `queued` lets it run.
-const YIELD_AT: usize = 256 * 1024;
+pub(crate) const YIELD_AT: usize = 256 * 1024;
 
 /// Resolves when what was sent is in the buffer. See [`Delivery::queued`].
 ///

@@ -50,7 +50,7 @@ pub use metrics::Metrics;
 pub use op::Op;
 pub use partitioning::{Partitioner, Partitioning, Placement, Plugin, TopicView};
 pub use producer::{Buffered, Producer, Topic};
-pub use receipts::{Receipt, Receipts, RunMetadata, Settled};
+pub use receipts::{Receipt, Receipts, Room, RunMetadata, Settled};
 pub use record::{Header, Record, Target};
 #[cfg(feature = "async-std")]
 pub use start::AsyncStd;

@@ -1,5 +1,6 @@
 //! The outcomes of many records, kept per batch: no reference count per record.
 
+use crate::delivery::YIELD_AT;
 use crate::front::ack::BatchAck;
 use crate::front::append::{At, Sent};
 use crate::front::line::Ticket;
@@ -7,7 +8,6 @@ use crate::front::park;
 use crate::producer::{Producer, failed};
 use crate::record::Record;
 use crate::{Error, Result};
-use klamm_core::PartitionIx;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -29,6 +29,15 @@ pub struct Receipts {
     lined: VecDeque<(u64, Arc<Ticket>)>,
     next: u64,
     spare: Vec<Vec<Segment>>,
+    /// The run that the last record belongs to: it is not yet among its batch's segments.
+    hot: Option<Hot>,
+}
+
+/// A run that may grow, and the place of its batch in `batches`, counted from `gone`.
+#[derive(Clone, Copy, Debug)]
+struct Hot {
+    segment: Segment,
+    at: u64,
 }
 
 struct Entry {
@@ -105,35 +114,78 @@ impl Receipts {
     }
 
     #[inline]
-    fn push(&mut self, (ack, index, _): At<'_>, partition: PartitionIx) {
+    fn push(&mut self, (ack, index, _): At<'_>) {
         let number = self.next;
         self.next += 1;
-        let entry = self.current.get(partition.0 as usize).copied().flatten();
-        let entry = entry.and_then(|at| self.batches.get_mut(usize::try_from(at.checked_sub(self.gone)?).ok()?));
-        if let Some(entry) = entry.filter(|entry| Arc::ptr_eq(&entry.ack, ack)) {
-            entry.push(number, index);
-        } else {
-            self.open(ack, index, number, partition);
+        if let Some(hot) = &mut self.hot {
+            let Segment { number: first, index: begin, count } = hot.segment;
+            let entry = self.batches.get((hot.at - self.gone) as usize);
+            let same = entry.is_some_and(|entry| Arc::ptr_eq(&entry.ack, ack));
+            if same && begin + count == index && first + u64::from(count) == number {
+                hot.segment.count += 1;
+                return;
+            }
+        }
+        self.begin(ack, Segment { number, index, count: 1 });
+    }
+
+    /// Begins a run: of another batch, or behind records that went elsewhere.
+    #[inline(never)]
+    fn begin(&mut self, ack: &Arc<BatchAck>, segment: Segment) {
+        self.cool();
+        let partition = ack.slot.ix.0 as usize;
+        if self.current.len() <= partition {
+            self.current.resize(partition + 1, None);
+        }
+        let known = self.current.get(partition).copied().flatten();
+        let known = known.filter(|at| self.entry(*at).is_some_and(|entry| Arc::ptr_eq(&entry.ack, ack)));
+        let at = known.unwrap_or(self.gone + self.batches.len() as u64);
+        if known.is_none() {
+            let segments = self.spare.pop().unwrap_or_default();
+            self.batches.push_back(Entry { ack: ack.clone(), segments, done: false });
+            if let Some(current) = self.current.get_mut(partition) {
+                *current = Some(at);
+            }
+        }
+        self.hot = Some(Hot { segment, at });
+    }
+
+    /// Puts the run of the last record among its batch's segments.
+    fn cool(&mut self) {
+        if let Some(Hot { segment, at }) = self.hot.take() {
+            if let Some(entry) = self.entry(at) {
+                entry.segments.push(segment);
+            }
         }
     }
 
-    #[cold]
-    fn open(&mut self, ack: &Arc<BatchAck>, index: u32, number: u64, partition: PartitionIx) {
-        let at = partition.0 as usize;
-        if self.current.len() <= at {
-            self.current.resize(at + 1, None);
-        }
-        if let Some(current) = self.current.get_mut(at) {
-            *current = Some(self.gone + self.batches.len() as u64);
-        }
-        let mut segments = self.spare.pop().unwrap_or_default();
-        segments.push(Segment { number, index, count: 1 });
-        self.batches.push_back(Entry { ack: ack.clone(), segments, done: false });
+    fn entry(&mut self, at: u64) -> Option<&mut Entry> {
+        self.batches.get_mut(usize::try_from(at.checked_sub(self.gone)?).ok()?)
+    }
+
+    /// Whether the record sent last is in the buffer, or failed before it got there: then back-pressure need not be waited
+    /// for.
+    #[inline]
+    pub fn is_queued(&self) -> bool {
+        self.lined.back().is_none_or(|(_, ticket)| ticket.is_ready())
+    }
+
+    /// Resolves when the record sent last is in the buffer: the back-pressure of a loop of
+    /// [`send_to`](Producer::send_to).
+    #[inline]
+    pub fn queued(&mut self) -> Room<'_> {
+        Room { receipts: self, yielded: false }
+    }
+
+    #[inline]
+    fn unsent(&self) -> usize {
+        self.batches.back().map_or(0, |entry| entry.ack.slot.shared.unsent())
     }
 
     /// Takes every outcome that is known by now. Grouped by batch; within a partition in the order of sending.
     pub fn drain(&mut self) -> impl Iterator<Item = Receipt> + use<> {
         let mut out = Vec::new();
+        self.cool();
         self.take_lined(&mut out);
         for entry in self.batches.iter_mut().filter(|entry| !entry.done) {
             entry.take(&mut out);
@@ -175,30 +227,21 @@ impl Receipts {
     /// # Errors
     /// `ErrorKind::Misuse` on the thread that runs the driver.
     pub fn wait(&mut self) -> Result<()> {
-        let front = match (self.batches.back(), self.lined.back()) {
-            (Some(entry), _) => Some(entry.ack.slot.shared.front.clone()),
-            (None, Some((_, ticket))) => Some(ticket.shared.front.clone()),
-            (None, None) => None,
-        };
-        if front.is_some_and(|front| park::would_deadlock(&front)) {
-            return Err(park::misuse());
-        }
+        self.check_thread()?;
         park::block_on(self.settled(), None).ok_or_else(park::misuse)
+    }
+
+    fn check_thread(&self) -> Result<()> {
+        let front = match (self.batches.back(), self.lined.back()) {
+            (Some(entry), _) => &entry.ack.slot.shared.front,
+            (None, Some((_, ticket))) => &ticket.shared.front,
+            (None, None) => return Ok(()),
+        };
+        if park::would_deadlock(front) { Err(park::misuse()) } else { Ok(()) }
     }
 }
 
 impl Entry {
-    #[inline]
-    fn push(&mut self, number: u64, index: u32) {
-        if let Some(last) = self.segments.last_mut() {
-            if last.number + u64::from(last.count) == number && last.index + last.count == index {
-                last.count += 1;
-                return;
-            }
-        }
-        self.segments.push(Segment { number, index, count: 1 });
-    }
-
     fn take(&mut self, out: &mut Vec<Receipt>) {
         let Some(_) = self.segments.first().filter(|first| self.ack.is_ready(first.index)) else { return };
         if !self.ack.is_settled() {
@@ -208,32 +251,19 @@ impl Entry {
         for segment in &self.segments {
             let mut from = 0;
             while from < segment.count {
-                let first = self.outcome(segment.index + from);
-                // Parts of a split batch and culprits of a failed one differ from their neighbours.
-                let mut to = from + 1;
-                while to < segment.count && follows(&first, to - from, &self.outcome(segment.index + to)) {
-                    to += 1;
-                }
-                let numbers = segment.number + u64::from(from)..segment.number + u64::from(to);
-                out.push(Receipt { numbers, result: first });
-                from = to;
+                let run = self.ack.run(segment.index + from, segment.count - from);
+                let (landed, count) = run.unwrap_or_else(|| (Err(park::misuse()), segment.count - from));
+                let numbers = segment.number + u64::from(from)..segment.number + u64::from(from + count);
+                out.push(Receipt { numbers, result: landed.map(|landed| self.metadata(landed.offset)) });
+                from += count;
             }
         }
     }
 
-    fn outcome(&self, index: u32) -> Result<RunMetadata> {
+    fn metadata(&self, offset: Option<i64>) -> RunMetadata {
         let slot = &self.ack.slot;
-        let landed = self.ack.outcome(index).unwrap_or_else(|| Err(park::misuse()))?;
         let partition = i32::try_from(slot.number).unwrap_or(i32::MAX);
-        Ok(RunMetadata { topic: slot.topic.clone(), partition, offset: landed.offset })
-    }
-}
-
-fn follows(first: &Result<RunMetadata>, ahead: u32, next: &Result<RunMetadata>) -> bool {
-    match (first, next) {
-        (Ok(first), Ok(next)) => first.offset.map(|at| at + i64::from(ahead)) == next.offset,
-        (Err(first), Err(next)) => first == next,
-        _ => false,
+        RunMetadata { topic: slot.topic.clone(), partition, offset }
     }
 }
 
@@ -278,6 +308,52 @@ impl Future for Settled<'_> {
     }
 }
 
+/// Resolves when the record sent last is in the buffer. See [`Receipts::queued`].
+///
+/// # Cancel safety
+/// Dropping it changes nothing: the record keeps its place in line.
+#[must_use = "await it: that is the back-pressure"]
+#[derive(Debug)]
+pub struct Room<'a> {
+    receipts: &'a mut Receipts,
+    yielded: bool,
+}
+
+impl Room<'_> {
+    /// Parks this thread until the record sent last is in the buffer.
+    ///
+    /// # Errors
+    /// `ErrorKind::Misuse` on the thread that runs the driver.
+    pub fn wait(mut self) -> Result<()> {
+        if self.receipts.is_queued() {
+            return Ok(());
+        }
+        self.receipts.check_thread()?;
+        self.yielded = true;
+        park::block_on(self, None).unwrap_or_else(|| Err(park::misuse()))
+    }
+}
+
+impl Future for Room<'_> {
+    type Output = Result<()>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some((_, ticket)) = self.receipts.lined.back() {
+            if ticket.watch(cx.waker()).is_none() {
+                return Poll::Pending;
+            }
+        }
+        // On a runtime of one thread the driver needs its turn before memory is full and caches are cold.
+        if !self.yielded && self.receipts.unsent() >= YIELD_AT {
+            self.yielded = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl fmt::Debug for Settled<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Settled")
@@ -295,7 +371,7 @@ impl Producer {
     pub fn send_to(&self, receipts: &mut Receipts, record: Record<'_>) {
         let parts = record.parts();
         self.with_topic(&record.target, |topic| {
-            let sent = topic.send(&parts, true, |at: At<'_>| receipts.push(at, at.0.slot.ix));
+            let sent = topic.send(&parts, true, |at: At<'_>| receipts.push(at));
             let ticket = match sent {
                 Ok(Sent::Placed(())) => return,
                 Ok(Sent::Waiting(ticket)) => ticket,

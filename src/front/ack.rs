@@ -115,6 +115,37 @@ impl BatchAck {
         }
     }
 
+    /// The outcome of the record `index`, if it is known, and how many of the `count` records from there on share it: they
+    /// follow each other in the log, or failed alike.
+    pub(crate) fn run(&self, index: u32, count: u32) -> Option<(Result<Landed, Error>, u32)> {
+        match self.state.load(Ordering::Acquire) {
+            PENDING => None,
+            DELIVERED => Some((Ok(self.landed(index)), count)),
+            SPLIT => {
+                let (part, at) = self.part(index)?;
+                let rest = part.count.load(Ordering::Relaxed).saturating_sub(at);
+                part.run(at, count.min(rest.max(1)))
+            }
+            _ => {
+                self.seen.store(true, Ordering::Relaxed);
+                let error = self.error(index);
+                let whole = locked(&self.inner).failure.as_ref().is_none_or(|(_, culprits)| culprits.is_empty());
+                let alike = || (1..count).find(|ahead| self.error(index + ahead) != error).unwrap_or(count);
+                let alike = if whole { count } else { alike() };
+                Some((Err(error), alike))
+            }
+        }
+    }
+
+    /// Whether the outcomes of these records are known.
+    pub(crate) fn are_ready(&self, index: u32, count: u32) -> bool {
+        match self.state.load(Ordering::Acquire) {
+            PENDING => false,
+            SPLIT => (index..index + count).all(|index| self.is_ready(index)),
+            _ => true,
+        }
+    }
+
     fn landed(&self, index: u32) -> Landed {
         let base = self.base_offset.load(Ordering::Relaxed);
         let time = self.append_time.load(Ordering::Relaxed);
