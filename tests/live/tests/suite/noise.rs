@@ -100,7 +100,10 @@ impl Drop for Server {
 fn serve(mut stream: TcpStream, manner: Strange) {
     let mut buffer = [0; 4096];
     let mut said = false;
-    while !matches!(manner, Strange::Closes) {
+    if matches!(manner, Strange::Closes) {
+        return;
+    }
+    loop {
         let Ok(count @ 1..) = stream.read(&mut buffer) else { return };
         let answer = match manner {
             Strange::Says(bytes) => bytes,
