@@ -18,8 +18,7 @@ use std::task::{Context, Poll};
 
 /// Collects the outcomes of records sent by [`Producer::send_to`], for loops that send millions and look at all of them.
 ///
-/// Records are numbered in the order in which they were sent into it, from 0. Keep one per thread, and [`drain`](Self::drain)
-/// (Self::drain) it now and then, or it grows.
+/// Records are numbered in the order in which they were sent into it, from 0. Keep one per thread, and [`drain`](Self::drain) it now and then, or it grows.
 #[derive(Default)]
 pub struct Receipts {
     /// For each partition the batch that its records go to now: its place in `batches`, counted from `gone`.
