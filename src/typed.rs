@@ -1,5 +1,6 @@
 //! What the bytes of one topic mean: for writers and readers alike.
 
+use crate::consumer::ConsumerRecord;
 use crate::delivery::Delivery;
 use crate::producer::Producer;
 use crate::record::Record;
@@ -129,9 +130,70 @@ impl<K, V> TypedTopic<K, V> {
         self.value.deserialize(&cx, bytes).map(Some).map_err(|error| self.unreadable("value", bytes, &error))
     }
 
+    /// The key of a record that was read; `None` is null.
+    ///
+    /// # Errors
+    /// `Deserialize` with the record's place and what the deserializer says.
+    pub fn key<'b>(&self, record: &ConsumerRecord<'b>) -> Result<Option<K::Value<'b>>>
+    where
+        K: Deserializer,
+    {
+        self.decode_key(record.key()).map_err(|error| placed(error, record))
+    }
+
+    /// The value of a record that was read; `None` is null, a tombstone.
+    ///
+    /// # Errors
+    /// `Deserialize` with the record's place and what the deserializer says.
+    pub fn value<'b>(&self, record: &ConsumerRecord<'b>) -> Result<Option<V::Value<'b>>>
+    where
+        V: Deserializer,
+    {
+        self.decode_value(record.value()).map_err(|error| placed(error, record))
+    }
+
     fn unreadable(&self, what: &str, bytes: &[u8], error: &BoxError) -> Error {
         let text = format!("the {what} of {} bytes in {:?} cannot be read: {error}", bytes.len(), self.name);
         Error::new(ErrorKind::Deserialize, text).with_topic(&*self.name)
+    }
+}
+
+/// Where the record is that could not be read.
+fn placed(error: Error, record: &ConsumerRecord<'_>) -> Error {
+    let (partition, offset) = (record.partition(), record.offset());
+    let place = format!("{}-{partition}, offset {offset}", record.topic());
+    error.with_subject(place).with_topic(record.topic()).with_partition(partition).with_offset(offset)
+}
+
+impl<'b> ConsumerRecord<'b> {
+    /// The key, read by a deserializer; `None` is null.
+    ///
+    /// # Errors
+    /// `Deserialize` with the record's place and what the deserializer says.
+    pub fn key_as<D: Deserializer>(&self, serde: &D) -> Result<Option<D::Value<'b>>> {
+        self.read("key", self.key(), serde, DeserializeContext::new(self.topic(), true))
+    }
+
+    /// The value, read by a deserializer; `None` is null, a tombstone.
+    ///
+    /// # Errors
+    /// `Deserialize` with the record's place and what the deserializer says.
+    pub fn value_as<D: Deserializer>(&self, serde: &D) -> Result<Option<D::Value<'b>>> {
+        self.read("value", self.value(), serde, DeserializeContext::new(self.topic(), false))
+    }
+
+    fn read<D: Deserializer>(
+        &self,
+        what: &str,
+        bytes: Option<&'b [u8]>,
+        serde: &D,
+        cx: DeserializeContext<'_>,
+    ) -> Result<Option<D::Value<'b>>> {
+        let Some(bytes) = bytes else { return Ok(None) };
+        serde.deserialize(&cx, bytes).map(Some).map_err(|error| {
+            let text = format!("the {what} of {} bytes cannot be read: {error}", bytes.len());
+            placed(Error::new(ErrorKind::Deserialize, text), self)
+        })
     }
 }
 

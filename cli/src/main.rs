@@ -7,6 +7,8 @@ mod bench;
 mod client;
 mod cluster;
 mod configs;
+mod consume;
+mod demo;
 mod escape;
 mod exit;
 mod groups;
@@ -29,9 +31,10 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Command {
+    Demo(demo::Demo),
     Produce(produce::Produce),
+    Consume(consume::Consume),
     Topics(topics::Topics),
     Cluster(cluster::Cluster),
     Groups(groups::Groups),
@@ -43,7 +46,9 @@ enum Command {
 
 fn main() -> ExitCode {
     exit::code(match Cli::parse().command {
+        Command::Demo(command) => command.run(),
         Command::Produce(command) => command.run(),
+        Command::Consume(command) => command.run(),
         Command::Topics(command) => command.run(),
         Command::Cluster(command) => command.run(),
         Command::Groups(command) => command.run(),

@@ -1,8 +1,10 @@
 //! `klamm bench`: how fast, and at what price.
 
+mod consume;
 mod embedded;
 mod produce;
 mod report;
+mod sample;
 
 use crate::client::ClientArgs;
 use clap::{Args, Subcommand};
@@ -19,6 +21,7 @@ pub(crate) struct Bench {
 #[derive(Debug, Subcommand)]
 enum Command {
     Produce(produce::Produce),
+    Consume(consume::Consume),
 }
 
 /// What is sent, and how.
@@ -91,6 +94,7 @@ impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Produce(produce) => produce.run(),
+            Command::Consume(consume) => consume.run(),
         }
     }
 }

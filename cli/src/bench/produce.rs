@@ -3,11 +3,12 @@
 use super::Load;
 use super::embedded::Embedded;
 use super::report::{Clock, Report, histogram};
+use super::sample::Bytes;
 use crate::client::ClientArgs;
 use anyhow::Context;
 use clap::Args;
 use hdrhistogram::Histogram;
-use klamm::{Delivery, Producer, Record, Topic};
+use klamm::{Delivery, Producer, Topic};
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -97,40 +98,5 @@ impl Produce {
         producer.flush().wait()?;
         drop(sample);
         collector.join().ok().context("the thread that measured latency failed")
-    }
-}
-
-/// What is sent: slices of one buffer, so that the measurement is not of their making.
-struct Bytes {
-    pool: Vec<u8>,
-    size: usize,
-    key_size: usize,
-}
-
-impl Bytes {
-    fn new(size: usize, key_size: usize) -> Self {
-        let mut x = 0x2545_f491_4f6c_dd1du64;
-        let text = |_| {
-            x ^= x << 13;
-            x ^= x >> 7;
-            x ^= x << 17;
-            b'a' + u8::try_from(x % 26).unwrap_or(0)
-        };
-        let pool = (0..(64 << 10) + size.max(key_size)).map(text).collect();
-        Self { pool, size, key_size }
-    }
-
-    #[inline]
-    fn record<'a>(&'a self, topic: &'a Topic, n: u64) -> Record<'a> {
-        let from = usize::try_from(n.wrapping_mul(31) & 0xffff).unwrap_or(0);
-        let record = Record::to(topic);
-        let record = match self.pool.get(from..from + self.size) {
-            Some(value) => record.value(value),
-            None => record,
-        };
-        match self.pool.get(from..from + self.key_size) {
-            Some(key) if !key.is_empty() => record.key(key),
-            _ => record,
-        }
     }
 }

@@ -225,7 +225,7 @@ impl Value for StartOffset {
             "earliest" => Some(Self::Earliest),
             "latest" => Some(Self::Latest),
             other => match other.strip_prefix("timestamp:") {
-                Some(millis) => millis.parse().ok().map(Self::Timestamp),
+                Some(millis) => millis.parse().ok().map(|millis| Self::Timestamp(crate::Timestamp(millis))),
                 None => iso8601::parse(other.strip_prefix("by_duration:")?).map(Self::ByDuration),
             },
         }
@@ -324,7 +324,11 @@ mod tests {
         both([None, Some(Duration::from_secs(9))]);
         both([BufferSize::Os, BufferSize::Bytes(0), BufferSize::Bytes(131_072)]);
         both([OffsetReset::Earliest, OffsetReset::None, OffsetReset::ByDuration(Duration::from_secs(90_061))]);
-        both([StartOffset::AsReset, StartOffset::Timestamp(-1), StartOffset::ByDuration(Duration::from_millis(1))]);
+        both([
+            StartOffset::AsReset,
+            StartOffset::Timestamp(crate::Timestamp(-1)),
+            StartOffset::ByDuration(Duration::from_millis(1)),
+        ]);
         both([vec![Assignor::Range, Assignor::CooperativeSticky, Assignor::Custom("mine".into())]]);
         both([IsolationLevel::ReadCommitted, IsolationLevel::ReadUncommitted]);
         both([MetadataRecovery::Rebootstrap, MetadataRecovery::None]);

@@ -112,8 +112,8 @@ pub enum StartOffset {
     Latest,
     /// At the first record that is at most this old.
     ByDuration(Duration),
-    /// At the first record with this timestamp or a later one, in milliseconds since 1970-01-01 UTC.
-    Timestamp(i64),
+    /// At the first record with this timestamp or a later one.
+    Timestamp(crate::Timestamp),
 }
 
 /// Who commits offsets, and which (`enable.auto.commit`, `auto.commit.interval.ms`, `auto.commit.mode`).

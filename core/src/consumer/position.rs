@@ -50,7 +50,7 @@ impl Positions {
             StartOffset::Earliest => Some(OffsetSpec::Earliest),
             StartOffset::Latest => Some(OffsetSpec::Latest),
             StartOffset::ByDuration(age) => Some(OffsetSpec::Timestamp(before(now, age))),
-            StartOffset::Timestamp(at) => Some(OffsetSpec::Timestamp(Timestamp(at))),
+            StartOffset::Timestamp(at) => Some(OffsetSpec::Timestamp(at)),
         }
     }
 
