@@ -179,6 +179,44 @@ impl Kcat {
         command.args(["-b", &self.bootstrap]).args(arguments);
         process::run(command, input.to_owned(), "kcat", LIMIT)
     }
+
+    /// librdkafka's mock cluster of so many brokers, inside a kcat that has nothing else to do.
+    pub fn mock(&self, brokers: usize) -> Result<Mock> {
+        let mut command = Command::new(need::kcat()?);
+        command.args(["-b", "mock", "-C", "-t", "idle", "-X", &format!("test.mock.num.brokers={brokers}")]);
+        command.args(["-d", "mock", "-o", "end"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut mock = Mock { child: command.spawn().context("cannot start kcat")?, bootstrap: String::new() };
+        let mut lines = BufReader::new(mock.child.stderr.take().context("kcat has no stderr")?).lines();
+        let told = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let (_, servers) = line.split_once("bootstrap.servers=")?;
+            Some(servers.trim().to_owned())
+        });
+        mock.bootstrap = told.context("kcat named no mock cluster")?;
+        // It goes on to talk, and would stop where nobody reads.
+        thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        Ok(mock)
+    }
+}
+
+/// A mock cluster that ends when it is dropped.
+#[derive(Debug)]
+pub struct Mock {
+    child: Child,
+    bootstrap: String,
+}
+
+impl Mock {
+    /// Where it listens.
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+}
+
+impl Drop for Mock {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 fn parse(text: &str) -> Result<Vec<Record>> {

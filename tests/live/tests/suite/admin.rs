@@ -40,11 +40,22 @@ fn topics(target: &Target, runtime: Runtime) -> Result<()> {
         let admin = kafka.admin();
         let new = NewTopic::new(name, 2, replicas as i16).config("cleanup.policy", "compact");
         admin.create_topics([new]).await?.all()?;
-        let (_, description) = admin.describe_topics([name]).await?.all()?.pop().context("no description")?;
+        // Who answers may not have heard of it yet.
+        let deadline = Instant::now() + LIMIT;
+        let description = loop {
+            match admin.describe_topics([name]).await?.all() {
+                Ok(described) => break described.into_iter().next().context("no description")?.1,
+                Err(error) => ensure!(Instant::now() < deadline, "{name} is not described: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
         ensure!(description.partitions.len() == 2, "{description:?}");
         let whole = description.partitions.iter().all(|p| p.replicas().len() == replicas && p.leader().is_some());
         ensure!(whole, "{description:?}");
-        ensure!(admin.list_topics().await?.iter().any(|listed| *listed.name == *name), "{name} is not listed");
+        while !admin.list_topics().await?.iter().any(|listed| *listed.name == *name) {
+            ensure!(Instant::now() < deadline, "{name} is not listed");
+            std::thread::sleep(Duration::from_millis(50));
+        }
         admin.create_partitions([(name, NewPartitions::increase_to(5))]).await?.all()?;
         wait_for(|| Ok(target.partitions(name)? == 5), "five partitions")?;
         admin.delete_topics([name]).await?.all()?;

@@ -8,6 +8,7 @@ mod client;
 mod consume;
 mod groups;
 mod harm;
+mod librdkafka;
 mod noise;
 mod produce;
 mod waiting;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         consume::BEHAVIOURS,
         groups::BEHAVIOURS,
         waiting::BEHAVIOURS,
+        librdkafka::BEHAVIOURS,
         admin::BEHAVIOURS,
         noise::BEHAVIOURS,
         harm::BEHAVIOURS,
