@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// Records of a caller's iterator that are looked at together: none of its code runs under a lock of ours.
-const STRETCH: usize = 16;
+const STRETCH: usize = 32;
 
 /// The records of one [`send_batch`](Producer::send_batch): one allocation per call, none per record.
 ///

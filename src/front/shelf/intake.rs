@@ -151,7 +151,8 @@ impl State {
         for chunk in chunks {
             let ix = chunk.partition;
             let facts = (chunk.high_watermark, chunk.last_stable, chunk.log_start);
-            let shelved = Shelved::new(chunk, buffer.clone(), shelf.settings.limits, &shelf.home);
+            // Boxed: a poll of one record moves it in and out of its line.
+            let shelved = Box::new(Shelved::new(chunk, buffer.clone(), shelf.settings.limits, &shelf.home));
             let fits = |lane: &&mut Lane| lane.stamp == shelved.stamp && lane.ownership == Ownership::Ours;
             match self.lanes.get_mut(&ix).filter(fits) {
                 Some(lane) if !self.closed => {

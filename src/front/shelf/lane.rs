@@ -61,7 +61,7 @@ pub(crate) struct Lane {
     pub(crate) ownership: Ownership,
     pub(crate) paused: bool,
     pub(crate) reader: Reader,
-    pub(crate) queue: VecDeque<Shelved>,
+    pub(crate) queue: VecDeque<Box<Shelved>>,
     /// A reader has the front chunk.
     pub(crate) out: bool,
     /// It stands in the line of lanes with something to hand out.
@@ -124,7 +124,7 @@ impl Lane {
     }
 
     /// The application moves it. What was fetched before is not for it any more: the caller drops it without a lock.
-    pub(crate) fn seek(&mut self, to: SeekTo) -> VecDeque<Shelved> {
+    pub(crate) fn seek(&mut self, to: SeekTo) -> VecDeque<Box<Shelved>> {
         self.stamp.seek = self.stamp.seek.wrapping_add(1);
         self.seeking = Some(to);
         match to {
@@ -148,7 +148,7 @@ impl Lane {
     }
 
     /// The core has a position, or another stamp. Gives what is no longer valid.
-    pub(crate) fn positioned(&mut self, stamp: Stamp, place: Place) -> VecDeque<Shelved> {
+    pub(crate) fn positioned(&mut self, stamp: Stamp, place: Place) -> VecDeque<Box<Shelved>> {
         let renewed = stamp.assign != self.stamp.assign;
         self.stamp.assign = stamp.assign;
         if ahead(self.stamp.seek, stamp.seek) {
@@ -179,7 +179,7 @@ impl Lane {
     }
 
     /// Empties it.
-    pub(crate) fn clear(&mut self) -> VecDeque<Shelved> {
+    pub(crate) fn clear(&mut self) -> VecDeque<Box<Shelved>> {
         std::mem::take(&mut self.queue)
     }
 
@@ -235,7 +235,7 @@ impl Lane {
 
     /// Bytes that wait here.
     pub(crate) fn buffered(&self) -> u64 {
-        self.queue.iter().map(Shelved::bytes).sum()
+        self.queue.iter().map(|chunk| chunk.bytes()).sum()
     }
 }
 

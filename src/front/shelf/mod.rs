@@ -92,7 +92,7 @@ struct State {
 /// What is dropped once the lock is released: it goes home, or belongs to the application.
 #[derive(Debug, Default)]
 struct Trash {
-    chunks: Vec<VecDeque<Shelved>>,
+    chunks: Vec<VecDeque<Box<Shelved>>>,
     frames: Vec<Arc<memory::Buffer>>,
     wakers: Vec<Waker>,
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 struct CheckedOut {
     ix: PartitionIx,
     tenure: u64,
-    chunk: Shelved,
+    chunk: Box<Shelved>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "it lives for one step, on the stack")]
@@ -298,7 +298,8 @@ impl State {
     }
 
     fn over(&mut self, shelf: &Shelf, asking: &Asking, result: Result<Taken>) -> Step {
-        let now = shelf.front.clock.now().mono;
+        // Counts towards `max.poll.interval.ms`, which is minutes.
+        let now = shelf.front.clock.coarse();
         if let Some(waiter) = self.waiter(asking.lane) {
             waiter.end(now);
         }

@@ -186,7 +186,7 @@ impl Shelf {
         let tp = TopicPartition { topic: topic.into(), partition };
         self.wishing(|state, trash| {
             state.check_assigned(&tp)?;
-            let behind = state.lane_of(&tp).and_then(|lane| lane.queue.front()).map(super::Shelved::behind_problem);
+            let behind = state.lane_of(&tp).and_then(|lane| lane.queue.front()).map(|chunk| chunk.behind_problem());
             let behind = behind.unwrap_or(offset).max(offset.saturating_add(1));
             state.seek(self, &tp, SeekTo::Offset { offset: behind, leader_epoch: -1 }, trash);
             Ok(())

@@ -126,7 +126,7 @@ pub fn consume(cell: &Cell, bootstrap: &str, records: u64) -> Result<Cost, Failu
         list.add_partition_offset(TOPIC, partition, Offset::Offset(0))?;
     }
     consumer.assign(&list)?;
-    let mut run = |records: u64| -> Result<u64, Failure> {
+    let run = |records: u64| -> Result<u64, Failure> {
         let mut bytes = 0;
         for _ in 0..records {
             let message = consumer.poll(Duration::from_secs(30)).ok_or("nothing came")??;
