@@ -18,7 +18,6 @@ struct CheckedOut {
     chunk: Box<Shelved>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "it lives for one step, on the stack")]
 enum Step {
     Read(CheckedOut),
     Over(Result<Taken>),

@@ -57,9 +57,20 @@ pub fn produce(cell: &Cell, bootstrap: &str, records: u64) -> Result<Cost, Failu
     let done = reports.0.clone();
     if cell.who == "librdkafka-threaded" {
         let producer = ThreadedProducer::from_config_and_context(&config, reports)?;
-        measure(records, &values, &done, |record| producer.send(record), |all| {
-            if all { producer.flush(Duration::from_secs(60)) } else { std::thread::sleep(Duration::from_micros(500)); Ok(()) }
-        })
+        measure(
+            records,
+            &values,
+            &done,
+            |record| producer.send(record),
+            |all| {
+                if all {
+                    producer.flush(Duration::from_secs(60))
+                } else {
+                    std::thread::sleep(Duration::from_micros(500));
+                    Ok(())
+                }
+            },
+        )
     } else {
         let producer = BaseProducer::from_config_and_context(&config, reports)?;
         let mut n = 0u32;
