@@ -447,3 +447,16 @@ fn streams_take_their_partitions_and_give_them_back() {
     drop(second);
     assert_eq!(shelf.assignment().len(), 2);
 }
+
+#[test]
+fn an_automatic_commit_that_succeeds_makes_good_for_one_that_failed() {
+    let rig = Rig::member(group(), 1);
+    let committed = |result| rig.shelf.handle(Event::AutoCommitted { consumer: rig.shelf.ix, result });
+    let failed = || Err(Error::new(ErrorKind::CommitFailed, "the coordinator moved"));
+    committed(failed());
+    committed(Ok(()));
+    assert!(rig.shelf.take_unseen().is_none());
+    committed(failed());
+    assert_eq!(rig.shelf.take_unseen().map(|error| error.kind()), Some(ErrorKind::CommitFailed));
+    assert!(rig.shelf.take_unseen().is_none(), "told once");
+}

@@ -30,7 +30,7 @@ impl Shelf {
                 }
                 state.wake_all(trash);
             }
-            Event::AutoCommitted { result: Err(error), .. } => state.unseen = Some(error),
+            Event::AutoCommitted { result, .. } => state.uncommitted = result.err(),
             _ => {}
         });
     }

@@ -86,6 +86,8 @@ struct State {
     ids: u64,
     /// Failures of commits whose outcome nobody looked at.
     unseen: Option<Error>,
+    /// Why the last automatic commit failed, if it did: a later one that succeeds makes good for it.
+    uncommitted: Option<Error>,
     orphans: Vec<Arc<OpSlot>>,
 }
 
@@ -263,7 +265,7 @@ impl Shelf {
     pub(crate) fn take_unseen(&self) -> Option<Error> {
         self.with(|state, _| {
             state.sift_orphans();
-            state.unseen.take()
+            state.unseen.take().or_else(|| state.uncommitted.take())
         })
     }
 
