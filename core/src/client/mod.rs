@@ -305,8 +305,8 @@ impl Client {
             self.cluster.poll_timeout(self.expired),
             self.metadata.poll_timeout().filter(later),
             self.coordinators.poll_timeout().filter(later),
-            self.admin.poll_timeout(),
-            self.lookups.poll_timeout(),
+            self.admin.poll_timeout().filter(later),
+            self.lookups.poll_timeout().filter(later),
             self.ops.poll_timeout(),
             self.end.filter(|e| !e.done).map(|e| Wake { at: e.deadline, why: crate::Why::Operation }),
         ];
