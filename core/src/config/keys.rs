@@ -47,10 +47,17 @@ pub(super) fn suggest(unknown: &str) -> Option<&'static str> {
     let wanted = unknown.to_ascii_lowercase().replace(['_', '-'], ".");
     all()
         .flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().map(|alias| alias.name)))
+        // As many edits as the lengths differ by are needed at least: most names need no closer look.
+        .filter(|name| name.len().abs_diff(wanted.len()) <= bearable(name))
         .map(|name| (distance(&wanted, name), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 5)
+        .filter(|(distance, name)| *distance <= bearable(name))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
+}
+
+/// As many typing errors as a name of that length may have.
+fn bearable(name: &str) -> usize {
+    1 + name.len() / 5
 }
 
 /// Edits between two texts: letters put in, left out, changed, or swapped with their neighbour.
