@@ -38,8 +38,8 @@ impl<'a> Run<'a> {
         match feed.below(8) {
             1 => config = Config::kafka_2_5("b3:9092"),
             2 => config = config.set("metadata.max.age.ms", 100),
-            3 => config = config.set("connections.max.idle.ms", 200).set("reconnect.backoff.ms", 0),
-            4 => config = config.set("retry.backoff.ms", 0).set("retry.backoff.max.ms", 0),
+            3 => config = config.set("connections.max.idle.ms", 200).set("reconnect.backoff.ms", 1),
+            4 => config = config.set("retry.backoff.ms", 1).set("retry.backoff.max.ms", 1),
             _ => {}
         }
         let config = config.resolve().unwrap_or_else(|e| panic!("{e}"));

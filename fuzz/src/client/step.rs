@@ -75,9 +75,11 @@ impl Run<'_> {
         let by = wake.at.since(self.now.mono);
         if self.feed.flag() {
             self.late(by);
+            let requests = self.client.stats().requests;
             self.client.handle_lookup(self.now, klamm_core::LookupId(u64::MAX), Ok(&[]));
             // Nothing came of it: then it was not what the wake was for.
-            let forgotten = self.drain() == 0 && self.client.poll_timeout().is_none_or(|left| left.at > wake.at);
+            let idle = self.drain() == 0 && self.client.stats().requests == requests;
+            let forgotten = idle && self.client.poll_timeout().is_none_or(|left| left.at > wake.at);
             assert!(!forgotten, "{wake:?} was forgotten");
             return;
         }
