@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 static HEAP: PeakAlloc = PeakAlloc;
 
 /// Inputs of each target, if nothing else is said.
-const ITERATIONS: u64 = 300;
+const ITERATIONS: u64 = 100;
 /// The longest input that mutation makes.
 const MOST: usize = 4096;
 
