@@ -170,7 +170,7 @@ impl Slot {
     }
 
     /// Appends to the open batch, if nobody waits in line before it.
-    #[inline(always)]
+    #[inline]
     fn append<R>(&self, state: &mut SlotState, parts: &Parts<'_>, way: Way, done: &mut impl Done<R>) -> Option<R> {
         // batch.size=0: a record is a batch (AK-14303).
         if !state.line.is_empty() || (self.settings.batch_size == 0 && state.acc.open_count() > 0) {

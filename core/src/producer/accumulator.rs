@@ -95,7 +95,7 @@ impl Accumulator {
     /// not fit, or it was admitted under another generation; nothing changed. No allocation.
     ///
     /// `sticky`: the sticky choice brought it here, so its bytes count for [`roll`](Self::roll) (KIP-794).
-    #[inline(always)]
+    #[inline]
     pub fn append(
         &mut self,
         generation: u64,

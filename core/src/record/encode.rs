@@ -194,7 +194,7 @@ impl BodyBuf {
     /// Appends a record; gives its index in the batch, or `None` if it does not fit into this batch (too long, or its
     /// timestamp too far from the first one's) and nothing changed. Nothing is allocated, and a panic on the way leaves
     /// the body as it was.
-    #[inline(always)]
+    #[inline]
     pub fn append(
         &mut self,
         timestamp: i64,
