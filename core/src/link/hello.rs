@@ -17,6 +17,8 @@ const FIRST: i16 = 3;
 pub(super) enum Hello {
     /// ApiVersions in this version.
     Versions(i16),
+    /// ApiVersions 0 to librdkafka's mock cluster, known by the form of its refusal.
+    Mock,
 }
 
 /// What comes after an answer.
@@ -38,9 +40,16 @@ impl Hello {
         Self::Versions(FIRST)
     }
 
+    fn version(self) -> i16 {
+        match self {
+            Self::Versions(version) => version,
+            Self::Mock => 0,
+        }
+    }
+
     /// The API, its version and the body of the request.
     pub(super) fn request(self) -> Result<(ApiKey, i16, Bytes), Error> {
-        let Self::Versions(version) = self;
+        let version = self.version();
         let request = ApiVersionsRequest {
             client_software_name: "klamm".to_owned(),
             client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -54,17 +63,23 @@ impl Hello {
 
     /// The body of the answer.
     pub(super) fn answered(self, body: &[u8], peer: &str) -> Result<Next, Error> {
-        let Self::Versions(asked) = self;
+        let asked = self.version();
         let answer = match decode_api_versions(&mut Reader::new(body), asked) {
             Ok((_, answer)) => answer,
             // librdkafka's mock cluster refuses in a form that is neither the version's nor that of version 0.
             Err(_) if asked > 0 && body.starts_with(&ErrorCode::UNSUPPORTED_VERSION.0.to_be_bytes()) => {
-                return Ok(Next::Ask(Self::Versions(0)));
+                return Ok(Next::Ask(Self::Mock));
             }
             Err(e) => {
                 return Err(Error::new(ErrorKind::Corrupt, format!("{peer}: {e}")).with_api("ApiVersions"));
             }
         };
+        let mut answer = answer;
+        if self == Self::Mock {
+            // From version 4 on it writes the leader's epoch in eight bytes, and nothing behind that can be read.
+            let offsets = answer.api_keys.iter_mut().filter(|api| api.api_key == ApiKey::LIST_OFFSETS);
+            offsets.for_each(|api| api.max_version = api.max_version.min(3));
+        }
         match answer.error_code {
             ErrorCode(0) => Ok(Next::Ready {
                 features: features(&answer),
@@ -108,8 +123,11 @@ mod tests {
     fn a_refusal_that_cannot_be_read_is_followed_by_version_0() {
         // librdkafka 2.0's mock cluster: the length of a compact array, entries without tags.
         let body = [0, 35, 1, 0, 18, 0, 0, 0, 2, 0, 0, 0, 0];
-        assert!(matches!(Hello::first().answered(&body, "peer"), Ok(Next::Ask(Hello::Versions(0)))));
-        assert!(Hello::Versions(0).answered(&body, "peer").is_err());
+        assert!(matches!(Hello::first().answered(&body, "peer"), Ok(Next::Ask(Hello::Mock))));
+        assert!(Hello::Mock.answered(&body, "peer").is_err());
+        let offers = versions(ErrorCode::NONE, &[(ApiKey::LIST_OFFSETS, 0, 5)]);
+        let Ok(Next::Ready { ranges, .. }) = Hello::Mock.answered(&self::body(&offers, 0), "peer") else { panic!() };
+        assert_eq!(ranges.pick_for(ApiKey::LIST_OFFSETS), Some(3));
     }
 
     #[test]
