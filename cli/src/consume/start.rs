@@ -46,6 +46,7 @@ impl FromStr for Bound {
             "end" | "latest" | "largest" => Start::End,
             "stored" => Start::Stored,
             _ => match text.strip_prefix('-') {
+                Some(before) if before.starts_with('-') => return Err(format!("{text:?} is no number")),
                 Some(before) => Start::BeforeEnd(number(before)?),
                 None => Start::At(number(text).map_err(|_| {
                     format!("{text:?}: beginning, end, stored, N, -N, s@MILLISECONDS or e@MILLISECONDS is wanted")
