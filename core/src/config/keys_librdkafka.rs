@@ -28,11 +28,11 @@ pub(super) const KEYS: &[Key] = keys! {
     "topic.metadata.propagation.max.ms" Int "max.block.ms counts";
     "topic.blacklist" List "leave topics out of what is subscribed to";
     "metadata.request.timeout.ms" Int "request.timeout.ms counts";
-    "log_level" Int "the log goes through tracing: filter it there";
-    "debug" List "the log goes through tracing: set RUST_LOG=klamm=debug";
-    "log.queue" Bool "the log goes through tracing";
-    "log.thread.name" Bool "the log goes through tracing";
-    "log.connection.close" Bool "the log goes through tracing: filter it there";
+    "log_level" Int "this version of klamm writes no log";
+    "debug" List "this version of klamm writes no log";
+    "log.queue" Bool "this version of klamm writes no log";
+    "log.thread.name" Bool "this version of klamm writes no log";
+    "log.connection.close" Bool "this version of klamm writes no log";
     "statistics.interval.ms" Int "read the metrics from the handle whenever you like";
     "enable.random.seed" Bool "klamm seeds its own generator";
     "internal.termination.signal" Int "klamm ends without signals";
