@@ -72,15 +72,16 @@ fn receipts_allocate_nothing_per_record() {
 }
 
 #[test]
-fn a_batch_allocates_its_outcome_and_the_owner_of_its_bytes() {
+fn a_batch_allocates_its_outcome_the_owner_of_its_bytes_and_at_most_a_buffer() {
     const RECORDS: u64 = 20_000;
     let cluster = Cluster::start().unwrap();
     cluster.create_topic("t", 1);
     let kafka = Kafka::connect(Blocking, Config::new(cluster.bootstrap())).wait().unwrap();
-    let producer = kafka.producer().unwrap();
+    // Only full batches leave, however slow the machine is.
+    let producer = kafka.producer_with(ProducerConfig::new().linger(Duration::from_secs(10))).unwrap();
     let topic = producer.topic("t");
     let send = || (0..RECORDS).for_each(|_| drop(producer.send(Record::to(&topic).value(&[7; 100]))));
-    // Buffers are made once: from here on they come out of the pool.
+    // From here on buffers come out of the pool, but for those that the driver still held at the end of the first round.
     send();
     producer.flush().wait().unwrap();
     let counted = allocation_counter::measure(send).count_total;
@@ -88,7 +89,7 @@ fn a_batch_allocates_its_outcome_and_the_owner_of_its_bytes() {
     // 107 to 109 bytes in a batch of 16384: at least 149 records.
     let batches = RECORDS / 149;
     // A few more where a list grows.
-    assert!(counted <= 2 * batches + 16, "{counted} allocations for {batches} batches");
+    assert!(counted <= 3 * batches + 16, "{counted} allocations for {batches} batches");
     assert_eq!(cluster.records("t").len() as u64, 2 * RECORDS);
     kafka.close().wait().unwrap();
 }
