@@ -191,7 +191,7 @@ impl Lookups {
                 topics.entry(entry.place.topic.clone()).or_default().push(ListOffsetsPartition {
                     partition_index: entry.place.partition,
                     current_leader_epoch: epoch,
-                    timestamp: entry.timestamp(),
+                    timestamp: entry.spec.timestamp(),
                 });
             }
             if asked.is_empty() {
@@ -271,15 +271,6 @@ impl Entry {
         match self.spec {
             OffsetSpec::Earliest | OffsetSpec::Latest => Lane::Control,
             OffsetSpec::MaxTimestamp | OffsetSpec::Timestamp(_) => Lane::Slow,
-        }
-    }
-
-    fn timestamp(&self) -> i64 {
-        match self.spec {
-            OffsetSpec::Latest => -1,
-            OffsetSpec::Earliest => -2,
-            OffsetSpec::MaxTimestamp => -3,
-            OffsetSpec::Timestamp(at) => at.0,
         }
     }
 

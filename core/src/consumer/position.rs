@@ -200,12 +200,7 @@ impl Positions {
             topics.entry(topic).or_default().push(ListOffsetsPartition {
                 partition_index: number,
                 current_leader_epoch: epoch,
-                timestamp: match spec {
-                    OffsetSpec::Latest => -1,
-                    OffsetSpec::Earliest => -2,
-                    OffsetSpec::MaxTimestamp => -3,
-                    OffsetSpec::Timestamp(at) => at.0,
-                },
+                timestamp: spec.timestamp(),
             });
         }
         if entries.is_empty() {

@@ -145,3 +145,15 @@ pub enum OffsetSpec {
     /// Of the first record that is not older.
     Timestamp(Timestamp),
 }
+
+impl OffsetSpec {
+    /// The timestamp that stands for it in ListOffsets.
+    pub(crate) fn timestamp(self) -> i64 {
+        match self {
+            Self::Latest => -1,
+            Self::Earliest => -2,
+            Self::MaxTimestamp => -3,
+            Self::Timestamp(at) => at.0,
+        }
+    }
+}
