@@ -37,11 +37,12 @@ impl Asked {
         request.is_ok_and(|request| request.acks != 0)
     }
 
-    /// An answer of the right form and any content.
+    /// An answer of the right form and any content; noise if the request is of a form that we do not declare, as a raw
+    /// one may be.
     pub(super) fn lie(&self, seed: u8) -> Vec<u8> {
-        let mut lie = Lie { asked: &self.header, rng: Rng::with_seed(u64::from(seed)), frame: Vec::new() };
+        let mut lie = Lie { asked: &self.header, rng: Rng::with_seed(u64::from(seed)), frame: None };
         visit_all(&mut lie);
-        lie.frame
+        lie.frame.unwrap_or_else(|| self.noise(seed))
     }
 
     /// The right number, and noise.
@@ -68,18 +69,19 @@ fn frame(correlation: i32, body: &[u8]) -> Vec<u8> {
 struct Lie<'a> {
     asked: &'a RequestHeader,
     rng: Rng,
-    frame: Vec<u8>,
+    frame: Option<Vec<u8>>,
 }
 
 impl Visit for Lie<'_> {
     fn message<M: Message + Debug + Clone + PartialEq>(&mut self, key: Option<ApiKey>) {
         let (key_asked, version) = (self.asked.key, self.asked.version);
-        if key != Some(key_asked) || !M::NAME.ends_with("Response") {
+        let declared = (M::MIN..=M::MAX).contains(&version);
+        if key != Some(key_asked) || !M::NAME.ends_with("Response") || !declared {
             return;
         }
         let message = M::arbitrary(&mut self.rng, M::version(version));
         let mut w = Writer::new();
         encode_response(&mut w, &message, key_asked, version, self.asked.correlation).expect("any value is encodable");
-        self.frame = w.into_vec();
+        self.frame = Some(w.into_vec());
     }
 }
