@@ -7,6 +7,7 @@ mod accumulator;
 mod answer;
 mod collect;
 mod drain;
+mod ending;
 mod entry;
 mod expiry;
 mod handover;

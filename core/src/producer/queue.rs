@@ -10,7 +10,6 @@ use super::index::Filed;
 use super::sequence::{REMEMBERED, Stamp, Window};
 use super::state::{Minting, State};
 use super::terms::Terms;
-use crate::error::Fate;
 use crate::{BatchNo, BrokerId, PartitionIx, Time, TopicIx};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use std::time::Duration;
 const LAPSE: Duration = Duration::from_secs(60);
 
 /// Children of split batches are numbered from here on: the front numbers batches from 0.
-const CHILDREN: u64 = 1 << 63;
+pub(super) const CHILDREN: u64 = 1 << 63;
 
 /// A partition.
 #[derive(Debug)]
@@ -43,12 +42,12 @@ pub(crate) struct Queue {
     /// What a new identity waits for: a broker that refuses each one is not asked in a tight loop.
     pub(crate) pause: Option<Time>,
     pub(crate) filed: Filed,
-    entries: VecDeque<Entry>,
-    in_flight: usize,
+    pub(super) entries: VecDeque<Entry>,
+    pub(super) in_flight: usize,
     /// Who owes the answers.
-    at: Option<BrokerId>,
+    pub(super) at: Option<BrokerId>,
     last_success: Time,
-    next_child: u64,
+    pub(super) next_child: u64,
 }
 
 impl Queue {
@@ -241,119 +240,20 @@ impl Queue {
             _ => State::Probing,
         };
     }
-
-    /// Rule 11 (contracts A3): a stamped batch ended otherwise than written, so its successors' numbers can never follow.
-    /// Nothing more goes out under this identity; what is on the wire comes back first.
-    pub(crate) fn close_window(&mut self) {
-        if self.window.who().is_some() {
-            self.state = State::Settling;
-        }
-    }
-
-    /// What the state becomes when the last answer is in. True: the window is closed and empty, [`reset`](Self::reset) it.
-    pub(crate) fn settle(&mut self) -> bool {
-        if self.in_flight > 0 {
-            return false;
-        }
-        self.at = None;
-        match self.state {
-            State::Moving => self.state = State::Probing,
-            State::Settling => return true,
-            State::Probing | State::Streaming | State::Backoff(_) | State::Resetting => {}
-        }
-        false
-    }
-
-    /// Ends the closed window. Batches that are certainly not written lose their stamps and wait for new ones, in their order;
-    /// those that may be written cannot go on and are returned (rules 6 and 11: never under two stamps).
-    pub(crate) fn reset(&mut self) -> Vec<Entry> {
-        self.state = State::Resetting;
-        let (keep, lost): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.entries)
-            .into_iter()
-            .partition(|e| e.stamp.is_none() || e.fate == Fate::NotWritten);
-        self.entries = keep;
-        for entry in &mut self.entries {
-            entry.stamp = None;
-        }
-        lost.into()
-    }
-
-    /// There is an identity to go on with.
-    pub(crate) fn resume(&mut self) {
-        if self.state == State::Resetting {
-            self.state = self.pause.take().map_or(State::Probing, State::Backoff);
-        }
-    }
-
-    /// Puts the parts of a batch in its place, in the same step in which it leaves (contracts A24, PR-25). They inherit its
-    /// numbers, so the stamps behind stay right (rule 8).
-    pub(crate) fn replace(&mut self, at: usize, parts: Vec<Batch>) {
-        let Some(parent) = self.entries.remove(at) else { return };
-        let more = (parts.len() as u64).saturating_sub(1);
-        if parent.stamp.is_some() {
-            self.window.insert(more);
-            self.entries.range_mut(at..).for_each(|later| later.nth += more);
-        }
-        let (mut stamp, mut nth) = (parent.stamp, parent.nth);
-        for (i, batch) in parts.into_iter().enumerate() {
-            let count = batch.count;
-            self.entries.insert(at + i, Entry { batch, stamp, nth, sent: None, ..parent.clone() });
-            stamp = stamp.map(|s| Stamp { base: super::sequence::advance(s.base, count), ..s });
-            nth += 1;
-        }
-        self.again(None);
-    }
-
-    /// A number for a part of a split batch.
-    pub(crate) fn child(&mut self) -> BatchNo {
-        let no = BatchNo(self.next_child);
-        self.next_child += 1;
-        no
-    }
-
-    /// When the oldest record here or in the front reaches its deadline.
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        let here = self.entries.iter().map(|e| e.batch.entered).min();
-        let oldest = [here, self.left.oldest_entry].into_iter().flatten().min()?;
-        Some(oldest + self.terms.delivery_timeout)
-    }
-
-    /// Takes out what has reached its deadline. A stamped one closes the window.
-    pub(crate) fn expire(&mut self, now: Time) -> Vec<Entry> {
-        let timeout = self.terms.delivery_timeout;
-        if !self.entries.iter().any(|e| e.batch.entered + timeout <= now) {
-            return Vec::new();
-        }
-        let (gone, keep): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.entries).into_iter().partition(|e| e.batch.entered + timeout <= now);
-        self.entries = keep;
-        if gone.iter().any(|e| e.stamp.is_some()) {
-            self.close_window();
-        }
-        gone.into()
-    }
-
-    /// Takes out everything: the producer ends.
-    pub(crate) fn clear(&mut self) -> Vec<Entry> {
-        let gone: Vec<_> = std::mem::take(&mut self.entries).into();
-        if gone.iter().any(|e| e.stamp.is_some()) {
-            self.close_window();
-        }
-        gone
-    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::model::batch;
     use super::super::outcome::Mode;
     use super::super::sequence::Identity;
     use super::*;
     use crate::config::Acks;
+    use crate::error::Fate;
 
     const WHO: Identity = Identity { id: 9, epoch: 0 };
-    const NEXT: Identity = Identity { id: 9, epoch: 1 };
-    const UNDER: Minting = Minting::Under(WHO);
+    pub(in super::super) const NEXT: Identity = Identity { id: 9, epoch: 1 };
+    pub(in super::super) const UNDER: Minting = Minting::Under(WHO);
     const ONE: BrokerId = BrokerId(1);
     const TWO: BrokerId = BrokerId(2);
 
@@ -372,20 +272,20 @@ mod tests {
     }
 
     /// Sends what may be sent; the batch's number and base sequence.
-    fn send(queue: &mut Queue, request: u64, minting: Minting) -> Option<(u64, i32)> {
+    pub(in super::super) fn send(queue: &mut Queue, request: u64, minting: Minting) -> Option<(u64, i32)> {
         let at = queue.ready(minting)?;
         let stamp = queue.send(at, request, ONE, minting, Time(0))?;
         Some((queue.entry(at)?.batch.no.0, stamp.base))
     }
 
-    fn succeed(queue: &mut Queue, request: u64, no: u64) {
+    pub(in super::super) fn succeed(queue: &mut Queue, request: u64, no: u64) {
         let at = queue.returned(request, BatchNo(no)).unwrap();
         queue.succeeded(at, Time(0));
         queue.resolve(at).unwrap();
         assert!(!queue.settle());
     }
 
-    fn streaming(batches: u64) -> Queue {
+    pub(in super::super) fn streaming(batches: u64) -> Queue {
         let mut queue = queue(batches + 1);
         assert_eq!(send(&mut queue, 100, UNDER), Some((0, 0)));
         succeed(&mut queue, 100, 0);
@@ -485,48 +385,6 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_stamped_batch_closes_the_window_and_its_numbers_are_not_used_again() {
-        let mut queue = streaming(4);
-        for request in 0..3 {
-            send(&mut queue, request, UNDER);
-        }
-        let failed = queue.returned(0, BatchNo(1)).unwrap();
-        queue.resolve(failed);
-        queue.close_window();
-        assert!(!queue.settle(), "two are still on the wire");
-        assert_eq!(queue.ready(UNDER), None);
-        let doubtful = queue.returned(1, BatchNo(2)).unwrap();
-        queue.entry_mut(doubtful).unwrap().fate = Fate::Unknown;
-        queue.settle();
-        queue.returned(2, BatchNo(3)).unwrap();
-        assert!(queue.settle());
-        let lost: Vec<u64> = queue.reset().iter().map(|e| e.batch.no.0).collect();
-        assert_eq!(lost, [2], "what may be written cannot have two stamps");
-        assert_eq!(queue.ready(Minting::Under(NEXT)), None, "until there is an identity");
-        queue.resume();
-        assert_eq!(send(&mut queue, 5, Minting::Under(NEXT)), Some((3, 0)));
-    }
-
-    #[test]
-    fn an_expired_batch_on_the_wire_may_be_written_and_holds_the_partition_until_it_is_back() {
-        let mut queue = streaming(2);
-        send(&mut queue, 0, UNDER);
-        let gone = queue.expire(Time(0) + Duration::from_secs(120));
-        assert_eq!(gone.iter().map(Entry::possibly_written).collect::<Vec<_>>(), [true, false]);
-        assert!(!queue.settle());
-        assert_eq!(queue.returned(0, BatchNo(1)), None);
-        assert!(queue.settle());
-    }
-
-    #[test]
-    fn a_batch_that_was_never_stamped_expires_without_consequence() {
-        let mut queue = streaming(1);
-        queue.expire(Time(0) + Duration::from_secs(120));
-        assert!(!queue.settle());
-        assert_eq!(queue.state, State::Streaming);
-    }
-
-    #[test]
     fn nothing_goes_to_a_new_leader_while_the_old_one_owes_answers() {
         let mut queue = streaming(2);
         send(&mut queue, 0, UNDER);
@@ -557,23 +415,6 @@ mod tests {
         queue.lead(None);
         queue.lead(Some((TWO, 4)));
         assert_eq!(send(&mut queue, 1, UNDER), Some((2, 4)));
-    }
-
-    #[test]
-    fn the_parts_of_a_split_batch_stand_in_its_place_with_its_numbers() {
-        let mut queue = streaming(2);
-        send(&mut queue, 0, UNDER);
-        send(&mut queue, 1, UNDER);
-        let at = queue.returned(0, BatchNo(1)).unwrap();
-        let parts = vec![batch(CHILDREN, 1), batch(CHILDREN + 1, 1)];
-        queue.replace(at, parts);
-        queue.returned(1, BatchNo(2)).unwrap();
-        queue.again(None);
-        queue.settle();
-        assert_eq!(send(&mut queue, 2, UNDER), Some((CHILDREN, 2)));
-        succeed(&mut queue, 2, CHILDREN);
-        assert_eq!(send(&mut queue, 3, UNDER), Some((CHILDREN + 1, 3)));
-        assert_eq!(send(&mut queue, 4, UNDER), Some((2, 4)));
     }
 
     #[test]
