@@ -165,12 +165,14 @@ macro_rules! declared {
 }
 
 declared! {
-    ApiVersionsRequest CreateAclsRequest CreatePartitionsRequest CreateTopicsRequest DeleteAclsRequest
-    DeleteGroupsRequest DeleteRecordsRequest DeleteTopicsRequest DescribeAclsRequest DescribeClusterRequest
-    DescribeConfigsRequest DescribeGroupsRequest DescribeTopicPartitionsRequest FetchRequest FindCoordinatorRequest
+    AddOffsetsToTxnRequest AddPartitionsToTxnRequest ApiVersionsRequest CreateAclsRequest CreatePartitionsRequest
+    CreateTopicsRequest DeleteAclsRequest DeleteGroupsRequest DeleteRecordsRequest DeleteTopicsRequest
+    DescribeAclsRequest DescribeClusterRequest DescribeConfigsRequest DescribeGroupsRequest DescribeProducersRequest
+    DescribeTopicPartitionsRequest DescribeTransactionsRequest EndTxnRequest FetchRequest FindCoordinatorRequest
     HeartbeatRequest IncrementalAlterConfigsRequest InitProducerIdRequest JoinGroupRequest LeaveGroupRequest
-    ListGroupsRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
-    OffsetForLeaderEpochRequest ProduceRequest SaslAuthenticateRequest SaslHandshakeRequest SyncGroupRequest
+    ListGroupsRequest ListOffsetsRequest ListTransactionsRequest MetadataRequest OffsetCommitRequest
+    OffsetFetchRequest OffsetForLeaderEpochRequest ProduceRequest SaslAuthenticateRequest SaslHandshakeRequest
+    SyncGroupRequest TxnOffsetCommitRequest WriteTxnMarkersRequest
 }
 
 impl ApiKey {
