@@ -89,17 +89,18 @@ impl<K, V> TypedTopic<K, V> {
         buf.value.clear();
         if let Some(key) = key {
             let cx = &mut SerializeContext::new(&self.name, true);
-            self.key.serialize(cx, key, &mut buf.key).map_err(|error| self.refused("key", &error))?;
+            self.key.serialize(cx, key, &mut buf.key).map_err(|error| self.refused("key", error))?;
         }
         if let Some(value) = value {
             let cx = &mut SerializeContext::new(&self.name, false);
-            self.value.serialize(cx, value, &mut buf.value).map_err(|error| self.refused("value", &error))?;
+            self.value.serialize(cx, value, &mut buf.value).map_err(|error| self.refused("value", error))?;
         }
         Ok(())
     }
 
-    fn refused(&self, what: &str, error: &BoxError) -> Error {
-        Error::new(ErrorKind::Serialize, format!("the {what} of a record for {:?} has no bytes: {error}", self.name))
+    fn refused(&self, what: &str, error: BoxError) -> Error {
+        Error::new(ErrorKind::Serialize, format!("the {what} of a record for {:?} has no bytes", self.name))
+            .with_foreign_source(error)
             .with_topic(&*self.name)
             .with_hint("the record was not written")
     }
@@ -114,7 +115,7 @@ impl<K, V> TypedTopic<K, V> {
     {
         let Some(bytes) = bytes else { return Ok(None) };
         let cx = DeserializeContext::new(&self.name, true);
-        self.key.deserialize(&cx, bytes).map(Some).map_err(|error| self.unreadable("key", bytes, &error))
+        self.key.deserialize(&cx, bytes).map(Some).map_err(|error| self.unreadable("key", bytes, error))
     }
 
     /// The value of these bytes.
@@ -127,7 +128,7 @@ impl<K, V> TypedTopic<K, V> {
     {
         let Some(bytes) = bytes else { return Ok(None) };
         let cx = DeserializeContext::new(&self.name, false);
-        self.value.deserialize(&cx, bytes).map(Some).map_err(|error| self.unreadable("value", bytes, &error))
+        self.value.deserialize(&cx, bytes).map(Some).map_err(|error| self.unreadable("value", bytes, error))
     }
 
     /// The key of a record that was read; `None` is null.
@@ -152,9 +153,9 @@ impl<K, V> TypedTopic<K, V> {
         self.decode_value(record.value()).map_err(|error| placed(error, record))
     }
 
-    fn unreadable(&self, what: &str, bytes: &[u8], error: &BoxError) -> Error {
-        let text = format!("the {what} of {} bytes in {:?} cannot be read: {error}", bytes.len(), self.name);
-        Error::new(ErrorKind::Deserialize, text).with_topic(&*self.name)
+    fn unreadable(&self, what: &str, bytes: &[u8], error: BoxError) -> Error {
+        let text = format!("the {what} of {} bytes in {:?} cannot be read", bytes.len(), self.name);
+        Error::new(ErrorKind::Deserialize, text).with_topic(&*self.name).with_foreign_source(error)
     }
 }
 
@@ -191,8 +192,8 @@ impl<'b> ConsumerRecord<'b> {
     ) -> Result<Option<D::Value<'b>>> {
         let Some(bytes) = bytes else { return Ok(None) };
         serde.deserialize(&cx, bytes).map(Some).map_err(|error| {
-            let text = format!("the {what} of {} bytes cannot be read: {error}", bytes.len());
-            placed(Error::new(ErrorKind::Deserialize, text), self)
+            let text = format!("the {what} of {} bytes cannot be read", bytes.len());
+            placed(Error::new(ErrorKind::Deserialize, text).with_foreign_source(error), self)
         })
     }
 }

@@ -14,6 +14,7 @@ pub mod metadata;
 pub mod producer;
 pub mod record;
 pub mod rng;
+mod similar;
 pub mod stats;
 pub mod time;
 pub mod wire;

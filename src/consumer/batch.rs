@@ -3,6 +3,7 @@
 use super::offsets::Offsets;
 use super::record::{ConsumerRecord, Origin};
 use super::state::GroupMetadata;
+use crate::Error;
 use crate::front::shelf::{Hold, News, Piece, Portion, Shelf};
 use klamm_core::client::{GroupMeta, TopicPartition};
 use klamm_core::record::VerifiedRecords;
@@ -80,6 +81,11 @@ impl Batch {
     #[doc(alias = "onPartitionsLost")]
     pub fn lost(&self) -> &[TopicPartition] {
         &self.news.lost
+    }
+
+    /// Why partitions in [`lost`](Self::lost) are: `GroupLost` with what to do about it, or `Fenced`.
+    pub fn lost_because(&self) -> Option<&Error> {
+        self.news.why.as_ref().filter(|_| !self.news.lost.is_empty())
     }
 
     /// The membership under which the records were read, as transactions need it (KIP-447); `None` without a group.

@@ -260,11 +260,11 @@ impl Waiting {
     }
 
     /// The error of a record whose time in line is up.
-    pub(crate) fn timed_out(&self, topic: &str, max_block: std::time::Duration, why: String) -> Error {
-        let kind = ErrorKind::Timeout;
-        Error::new(kind, format!("record for {topic} was not accepted within {} ms: {why}", max_block.as_millis()))
+    pub(crate) fn timed_out(kind: ErrorKind, topic: &str, text: String) -> Error {
+        Error::new(kind, text)
             .with_topic(topic)
             .with_phase(klamm_core::error::Phase::Waiting)
+            .with_retriable(true)
             .with_hint("the record was not written; see max.block.ms")
     }
 }

@@ -6,7 +6,7 @@ use super::line::{Placed, Waiting};
 use super::pack::Sealed as ToPack;
 use super::slot::{Slot, SlotState, told, wake};
 use super::{locked, yield_point};
-use klamm_core::{Now, Time};
+use klamm_core::{ErrorKind, Now, Time};
 use std::sync::Arc;
 
 impl Slot {
@@ -112,11 +112,15 @@ impl Slot {
                 self.shared.deadline_at(next.deadline);
             }
         }
-        let (used, _) = self.shared.budget.used();
         for waiting in late {
-            let why = format!("{used} bytes of buffer.memory ({}) are in use", self.shared.budget.total());
-            let error = waiting.timed_out(&self.topic, self.settings.max_block, why);
-            waiting.fail(error, wakers);
+            let (used, _) = self.shared.budget.used();
+            let text = format!(
+                "no room for a record for {:?} in buffer.memory ({}) within max.block.ms ({} ms): {used} bytes are in use",
+                self.topic,
+                self.shared.budget.total(),
+                self.settings.max_block.as_millis(),
+            );
+            waiting.fail(Waiting::timed_out(ErrorKind::BufferFull, &self.topic, text), wakers);
         }
     }
 }

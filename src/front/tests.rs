@@ -275,7 +275,7 @@ fn records_in_line_fail_when_max_block_is_over_and_only_they() {
     rig.time.fetch_add(50_000_000, Ordering::Relaxed);
     let mut wakers = Wakers::new();
     rig.slot(0).expire(rig.now().mono, &mut wakers);
-    assert_eq!(waiting.try_result().unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(waiting.try_result().unwrap().unwrap_err().kind(), ErrorKind::BufferFull);
     assert!(placed.try_result().is_none());
     assert_eq!(rig.drain(0).len(), 1);
     assert_eq!(rig.producer.shared.budget.used(), (0, 0));

@@ -334,9 +334,16 @@ impl TopicSlot {
             unplaced.doubt.clone()
         };
         for waiting in late {
-            let why =
-                format!("its partitions are not known{}", if doubt.is_none() { " (no broker answered)" } else { "" });
-            let error = waiting.timed_out(&self.name, self.settings.max_block, why);
+            let limit = self.settings.max_block.as_millis();
+            let missing = doubt.as_ref().is_some_and(|doubt| doubt.kind() == ErrorKind::UnknownTopic);
+            let (kind, text) = if missing {
+                (ErrorKind::UnknownTopic, format!("topic {:?} does not exist (asked for {limit} ms)", self.name))
+            } else {
+                let nobody = if doubt.is_none() { ": no broker answered" } else { "" };
+                let text = format!("the partitions of topic {:?} were not known within {limit} ms{nobody}", self.name);
+                (ErrorKind::Timeout, text)
+            };
+            let error = Waiting::timed_out(kind, &self.name, text);
             let error = match doubt.clone() {
                 Some(doubt) => error.with_source(doubt),
                 None => error,

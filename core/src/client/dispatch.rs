@@ -192,6 +192,12 @@ impl Client {
         for features in &news.features {
             self.metadata.features(features);
         }
+        for (broker, trouble) in news.troubles {
+            match trouble {
+                Some(error) => self.shared.troubles.insert(broker, error),
+                None => self.shared.troubles.remove(&broker),
+            };
+        }
         for peer in news.ended {
             self.metadata.lost(self.now, peer.broker(), &mut self.rng);
             self.dirty = true;

@@ -25,7 +25,9 @@ use crate::metadata::{Metadata, Names, View};
 use crate::producer::{Collect, Left, Producer, Taken};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::{CollectId, ConnId, ConsumerIx, LookupId, Now, OpId, PartitionIx, ProducerIx, Time, Wake, WorkId};
+use crate::{
+    BrokerId, CollectId, ConnId, ConsumerIx, Error, LookupId, Now, OpId, PartitionIx, ProducerIx, Time, Wake, WorkId,
+};
 use lookup::Lookups;
 use ops::Ops;
 use role::{Cx, Lane, News, RoleMachine};
@@ -64,6 +66,8 @@ struct Shared {
     events: VecDeque<Event>,
     news: Vec<News>,
     stats: Stats,
+    /// Why brokers cannot be reached.
+    troubles: BTreeMap<BrokerId, Error>,
 }
 
 impl Shared {
@@ -77,6 +81,7 @@ impl Shared {
             events: &mut self.events,
             news: &mut self.news,
             stats: &mut self.stats,
+            troubles: &self.troubles,
         }
     }
 }
@@ -120,6 +125,7 @@ impl Client {
                 events: VecDeque::new(),
                 news: Vec::new(),
                 stats: Stats::default(),
+                troubles: BTreeMap::new(),
             },
             rng,
             dirty: true,

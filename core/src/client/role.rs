@@ -12,7 +12,7 @@ use crate::wire::{self, ApiKey, ApiRanges};
 use crate::{BrokerId, ConsumerIx, Now, OpId, PartitionIx, ProducerIx, TopicIx};
 use bytes::Bytes;
 use smallvec::SmallVec;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,7 +184,7 @@ pub(crate) struct Needs {
     /// Any broker's link of these lanes will do.
     pub(crate) any: BTreeSet<Lane>,
     /// Topics to be known, and whether the broker may create them (contracts C-8).
-    pub(crate) topics: std::collections::BTreeMap<TopicIx, bool>,
+    pub(crate) topics: BTreeMap<TopicIx, bool>,
     /// Topics known only by id (assignments of newer brokers).
     pub(crate) topic_ids: BTreeSet<crate::wire::Uuid>,
     /// All topics are wanted.
@@ -238,6 +238,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) events: &'a mut VecDeque<Event>,
     pub(crate) news: &'a mut Vec<News>,
     pub(crate) stats: &'a mut Stats,
+    /// Why brokers cannot be reached that could not when they were last tried.
+    pub(crate) troubles: &'a BTreeMap<BrokerId, crate::Error>,
 }
 
 impl Cx<'_> {

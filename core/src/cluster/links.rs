@@ -43,6 +43,7 @@ impl Cluster {
             let features = link.features().clone();
             self.news.greeted = true;
             self.news.features.push(features);
+            self.news.troubles.push((key.0.broker(), None));
             self.health.entry(key.0).or_default().works();
         }
         self.note_transmit(conn);

@@ -15,7 +15,7 @@ use crate::link::{Link, LinkSettings};
 use crate::metadata::{Features, View};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::{ConnId, Error, ErrorKind, LookupId, Now, ProducerIx, Time};
+use crate::{BrokerId, ConnId, Error, ErrorKind, LookupId, Now, ProducerIx, Time};
 use dial::{Dial, Step};
 use peer::Health;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -59,6 +59,8 @@ pub(crate) struct ClusterNews {
     pub(crate) features: Vec<Features>,
     /// A broker greeted.
     pub(crate) greeted: bool,
+    /// Why brokers cannot be reached; `None`: they can.
+    pub(crate) troubles: Vec<(BrokerId, Option<Error>)>,
 }
 
 #[derive(Debug)]
@@ -211,6 +213,7 @@ impl Cluster {
 
     fn fail(&mut self, now: Now, peer: Peer, rng: &mut Rng, error: Error) {
         let backoff = (self.config.reconnect_backoff, self.config.reconnect_backoff_max);
+        self.news.troubles.push((peer.broker(), Some(error.clone())));
         self.health.entry(peer).or_default().failed(now.mono, rng, backoff, error);
         self.news.ended.push(peer);
     }

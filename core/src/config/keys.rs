@@ -1,6 +1,7 @@
 //! The table of all keys: the one place where key, alias, setter, field, default and range meet.
 
 use super::{Alias, Key, keys_client, keys_consumer, keys_librdkafka, keys_producer, keys_security};
+use crate::similar::closest;
 
 /// Every key, section by section.
 pub fn all() -> impl Iterator<Item = &'static Key> {
@@ -45,46 +46,7 @@ pub(super) fn translate(key: &Key, given: &str, value: &str) -> String {
 /// The known name that is most like this one, if any is like it at all.
 pub(super) fn suggest(unknown: &str) -> Option<&'static str> {
     let wanted = unknown.to_ascii_lowercase().replace(['_', '-'], ".");
-    all()
-        .flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().map(|alias| alias.name)))
-        // As many edits as the lengths differ by are needed at least: most names need no closer look.
-        .filter(|name| name.len().abs_diff(wanted.len()) <= bearable(name))
-        .map(|name| (distance(&wanted, name), name))
-        .filter(|(distance, name)| *distance <= bearable(name))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
-/// As many typing errors as a name of that length may have.
-fn bearable(name: &str) -> usize {
-    1 + name.len() / 5
-}
-
-/// Edits between two texts: letters put in, left out, changed, or swapped with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    // Nothing that long is like a key; and the table below stays small.
-    if a.len() > 128 {
-        return usize::MAX;
-    }
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    for (j, cell) in rows[0].iter_mut().enumerate() {
-        *cell = j;
-    }
-    for i in 1..=a.len() {
-        for j in 1..=b.len() {
-            let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = change.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = least;
-        }
-    }
-    rows[a.len()][b.len()]
+    closest(&wanted, all().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().map(|alias| alias.name))))
 }
 
 #[cfg(test)]

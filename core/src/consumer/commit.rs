@@ -410,6 +410,7 @@ mod tests {
                 events: &mut self.events,
                 news: &mut news,
                 stats: &mut stats,
+                troubles: &Default::default(),
             };
             call(&mut self.commits, &mut cx, &mut self.owned)
         }

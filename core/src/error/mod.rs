@@ -1,5 +1,6 @@
 //! What can go wrong, said once: what happened, where, whether to retry, whether the record may be in the log.
 
+mod chain;
 mod class;
 mod code;
 
@@ -9,10 +10,15 @@ pub use class::{
 };
 pub use code::ErrorCode;
 
+use chain::Cause;
 use std::fmt;
 use std::sync::Arc;
 
 /// An error of klamm: one pointer wide, cheap to clone, made once per batch or call and shared by all who wait.
+///
+/// `{error}` is one whole line: what happened, why, whether the record may be written, what to do. As with
+/// [`std::io::Error`], what the text says already is not said again by `source()`, which begins behind the last cause told:
+/// `{:#}` of anyhow prints every cause once. [`cause`](Self::cause) gives the causes themselves.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -100,7 +106,7 @@ struct Inner {
     retriable: bool,
     fatal: bool,
     abort: bool,
-    source: Option<Error>,
+    cause: Option<Cause>,
 }
 
 impl Error {
@@ -124,7 +130,7 @@ impl Error {
             retriable,
             fatal: matches!(kind, ErrorKind::Fenced | ErrorKind::Authentication),
             abort: false,
-            source: None,
+            cause: None,
         }))
     }
 
@@ -207,7 +213,11 @@ impl Error {
     }
     /// Adds what caused it.
     pub fn with_source(self, source: Error) -> Self {
-        self.edit(|e| e.source = Some(source))
+        self.edit(|e| e.cause = Some(Cause::Own(source)))
+    }
+    /// Adds the error of somebody else that caused it: a serializer's, say.
+    pub fn with_foreign_source(self, source: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        self.edit(|e| e.cause = Some(Cause::Foreign(source.into())))
     }
 
     /// What kind of thing went wrong.
@@ -276,32 +286,9 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let e = &*self.0;
-        f.write_str(&e.text)?;
-        if let Some(source) = &e.source {
-            write!(f, ": {source}")?;
-        }
-        if e.possibly_written {
-            f.write_str("; it may have been written")?;
-        }
-        if let Some(hint) = &e.hint {
-            write!(f, "; {hint}")?;
-        }
-        Ok(())
-    }
-}
-
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {self}", self.0.kind)
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_ref().map(|e| e as _)
     }
 }
 

@@ -160,6 +160,9 @@ impl Producer {
             }
             (Some((broker, _)), _) => {
                 let stuck = queue.and_then(|q| q.entries().find_map(|e| e.last.clone()));
+                if let (None, Some(trouble)) = (&stuck, cx.troubles.get(&broker)) {
+                    return trouble.clone();
+                }
                 let text = match &stuck {
                     Some(_) => format!("batches before it wait for broker {broker}"),
                     None => format!("no room on a connection to broker {broker}, the leader"),

@@ -4,6 +4,7 @@ use crate::client::role::{Cx, Needs};
 use crate::client::{Event, TopicShape};
 use crate::error::{Error, ErrorCode};
 use crate::metadata::{Diff, TopicView};
+use crate::similar::closest;
 use crate::{ProducerIx, Time, Timers, TopicIx};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -117,7 +118,12 @@ impl Topics {
         }
         let mut error = Error::from_code(code).with_topic(name.clone()).with_retriable(passing);
         if code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
-            error = error.with_hint("create it, or let brokers create topics (auto.create.topics.enable)");
+            let known = cx.view.topics.values().filter(|topic| !topic.partitions.is_empty());
+            let like = closest(&name, known.map(|topic| &*topic.name));
+            let like = like.map(|like| format!("did you mean {like:?}? ")).unwrap_or_default();
+            error = error.with_hint(format!(
+                "{like}create it (Admin::create_topics), or let brokers create topics (auto.create.topics.enable)"
+            ));
         }
         topic.told = Some(Err(error.clone()));
         topic.idle = !passing;

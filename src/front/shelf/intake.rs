@@ -138,6 +138,7 @@ impl State {
             }
         }
         if why.is_some() {
+            self.news.why = why;
             self.fallen = true;
             if self.main.polling {
                 self.report = true;

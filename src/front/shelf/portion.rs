@@ -3,7 +3,7 @@
 use super::chunk::Piece;
 use super::lane::Place;
 use klamm_core::client::{GroupMeta, Stamp, TopicPartition};
-use klamm_core::{PartitionIx, Time};
+use klamm_core::{Error, PartitionIx, Time};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ pub(crate) struct News {
     pub(crate) assigned: Vec<TopicPartition>,
     pub(crate) revoking: Vec<TopicPartition>,
     pub(crate) lost: Vec<TopicPartition>,
+    /// Why the last of them are.
+    pub(crate) why: Option<Error>,
 }
 
 impl News {

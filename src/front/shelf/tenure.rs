@@ -94,6 +94,7 @@ impl State {
         if self.silent {
             self.news.assigned.clear();
             self.news.lost.clear();
+            self.news.why = None;
         }
     }
 }

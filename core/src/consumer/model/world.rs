@@ -152,6 +152,7 @@ impl World {
             events: &mut self.events,
             news: &mut self.news,
             stats: &mut self.stats,
+            troubles: &Default::default(),
         };
         let out = call(&mut self.consumer, &mut cx);
         for news in std::mem::take(&mut self.news) {

@@ -211,6 +211,7 @@ impl World {
             events: &mut self.events,
             news: &mut self.news,
             stats: &mut self.stats,
+            troubles: &Default::default(),
         };
         let out = call(&mut self.producer, &mut cx);
         while let Some(event) = self.events.pop_front() {
