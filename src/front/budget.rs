@@ -49,6 +49,11 @@ impl Budget {
         taken
     }
 
+    /// Takes `bytes` that are in use already: what is free may fall below zero, and nobody gets memory until it is above.
+    pub(crate) fn overdraw(&self, bytes: usize) {
+        locked(&self.state).free -= i64::try_from(bytes).unwrap_or(i64::MAX);
+    }
+
     /// Returns `bytes`; true if the first in line can go on now.
     pub(crate) fn give(&self, bytes: usize) -> bool {
         let mut state = locked(&self.state);
@@ -202,5 +207,17 @@ mod tests {
         assert!(budget.line(60));
         assert!(!budget.line(60));
         assert!(budget.line(40));
+    }
+
+    #[test]
+    fn what_is_overdrawn_is_worked_off_before_anybody_gets_memory() {
+        let budget = Budget::new(100);
+        assert!(budget.take(80));
+        budget.overdraw(90);
+        assert_eq!(budget.used(), (170, 0));
+        budget.give(80);
+        assert!(!budget.take(20));
+        budget.give(90);
+        assert!(budget.take(100));
     }
 }

@@ -11,6 +11,7 @@ use crate::partitioning::Choice;
 use klamm_core::client::Command;
 use klamm_core::codec::Compression;
 use klamm_core::config::{ProducerConfig, TimestampPrecision};
+use klamm_core::producer::Memory;
 use klamm_core::record::{HEADER_LEN, SLACK};
 use klamm_core::{Error, ErrorKind, ProducerIx, Time};
 use std::collections::HashMap;
@@ -247,6 +248,16 @@ impl ProducerShared {
     /// Whether the driver has to look at this producer.
     pub(crate) fn is_dirty(&self) -> bool {
         !locked(&self.dirty).is_empty() || self.budget.is_open() || !locked(&self.offloads).is_empty()
+    }
+}
+
+impl Memory for ProducerShared {
+    fn take(&self, bytes: usize) {
+        self.budget.overdraw(bytes);
+    }
+
+    fn give(&self, bytes: usize) {
+        Self::give(self, bytes);
     }
 }
 

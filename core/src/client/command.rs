@@ -2,6 +2,7 @@
 
 use crate::config::{ConsumerConfig, ProducerConfig};
 use crate::metadata::OffsetSpec;
+use crate::producer::Memory;
 use crate::wire::Uuid;
 use crate::{ConsumerIx, PartitionIx, ProducerIx, Time, Timestamp};
 use std::sync::Arc;
@@ -124,8 +125,8 @@ pub enum Command {
         deadline: Time,
     },
 
-    /// A new producer, whose index the front chose. No answer.
-    OpenProducer(ProducerIx, Arc<ProducerConfig>),
+    /// A new producer, whose index the front chose, and what the parts of split batches are charged to. No answer.
+    OpenProducer(ProducerIx, Arc<ProducerConfig>, Option<Arc<dyn Memory>>),
     /// Asks for a topic on behalf of a producer: `Event::Topic` follows, now and at every change.
     Topic(ProducerIx, Arc<str>),
     /// The producer has handed over everything and goes. Answered when its queues are empty or the deadline came.

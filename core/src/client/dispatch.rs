@@ -35,10 +35,10 @@ impl Client {
             }
             Command::Deadline(at) => self.ops.deadline(op, at),
             Command::Shutdown { deadline } => self.end = Some(End { op, deadline, aborted: false, done: false }),
-            Command::OpenProducer(ix, config) => {
+            Command::OpenProducer(ix, config, memory) => {
                 let limit = usize::try_from(config.max_in_flight_requests_per_connection).unwrap_or(usize::MAX);
                 self.cluster.limit_in_flight(ix, limit);
-                self.producers.insert(ix, Producer::new(ix, config, &self.config));
+                self.producers.insert(ix, Producer::new(ix, config, memory, &self.config));
             }
             Command::Topic(ix, name) => {
                 if let Some(producer) = self.producers.get_mut(&ix) {

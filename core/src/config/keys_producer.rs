@@ -76,7 +76,7 @@ section! {
                 .aliases(&[Alias::of("compression.codec")])];
         "The level of gzip; -1: its own choice."
             "compression.gzip.level" Int "-1" [.field("compression").range(Range::WholeOr(1, 9, -1))];
-        "The level of lz4."
+        "The level of lz4. Taken for the sake of copied files: klamm's lz4 has one level, the fast one."
             "compression.lz4.level" Int "9" [.field("compression").range(Range::Whole(1, 17))];
         "The level of Zstandard."
             "compression.zstd.level" Int "3" [.field("compression").range(Range::Whole(-131_072, 22))];

@@ -59,12 +59,13 @@ pub const fn produce_class(code: ErrorCode) -> ProduceClass {
         // Refused before the append.
         ErrorCode::UNKNOWN_TOPIC_ID => (Refresh, NotWritten),
         ErrorCode::NOT_ENOUGH_REPLICAS | ErrorCode::CONCURRENT_TRANSACTIONS => (Retry, NotWritten),
+        // Bytes may have been damaged on the way: the next copy may arrive whole (`CorruptRecordException` is retriable).
+        ErrorCode::CORRUPT_MESSAGE => (Retry, NotWritten),
         ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => (Split, NotWritten),
         ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
         | ErrorCode::UNKNOWN_PRODUCER_ID
         | ErrorCode::INVALID_PRODUCER_EPOCH => (Bump, NotWritten),
-        ErrorCode::CORRUPT_MESSAGE
-        | ErrorCode::INVALID_RECORD
+        ErrorCode::INVALID_RECORD
         | ErrorCode::INVALID_TIMESTAMP
         | ErrorCode::INVALID_REQUIRED_ACKS
         | ErrorCode::INVALID_TOPIC_EXCEPTION
@@ -226,7 +227,7 @@ mod tests {
     fn every_code_that_a_broker_answers_to_produce_has_its_row() {
         // The order of the checks in the broker: those before the append, then those after it.
         for (code, action, fate) in [
-            (2, Fatal, NotWritten),
+            (2, Retry, NotWritten),
             (53, Fatal, NotWritten),
             (100, Refresh, NotWritten),
             (3, Refresh, Unknown),
@@ -273,6 +274,28 @@ mod tests {
         assert_eq!(produce(9999), (Fatal, Unknown));
         assert_eq!(produce(5), (Refresh, Unknown));
         assert_eq!(produce(13), (Refresh, Unknown));
+    }
+
+    #[test]
+    fn what_java_retries_is_retried_and_what_it_fails_is_not_but_for_the_rows_named_here() {
+        // Sender.canRetry: a `RetriableException`; sequence errors by TransactionManager.canRetry; splits by completeBatch.
+        for code in ErrorCode::ALL {
+            let java = match code.0 {
+                10 => Split,
+                45 | 59 => Bump,
+                _ if is_stale_metadata(*code) => Refresh,
+                _ if code.is_retriable() => Retry,
+                _ => Fatal,
+            };
+            let ours = match code.0 {
+                // A batch beyond segment.bytes is halved too; Java fails it.
+                18 => Split,
+                // An old epoch of our own id: Java fails the batch and takes a new epoch, we send it under a new id (ID-12).
+                47 => Bump,
+                _ => java,
+            };
+            assert_eq!(produce_class(*code).action, ours, "{code:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::machine::Producer;
 use super::outcome::{Answer, Known, Then, Verdict, outcome};
 use super::report::culprit;
 use super::request::{Item, Said, parse};
-use super::split::halve;
+use super::split::{Means, halve};
 use super::state::State;
 use crate::client::role::{Cx, News, RequestError, Response};
 use crate::client::{Event, SplitPart};
@@ -152,7 +152,9 @@ impl Producer {
             }
             Then::Split => self.split(cx, broker, partition, at),
             Then::Fail { renew } => {
-                let spent = !matches!(told.answer, Answer::Code(code, _) if !code.is_retriable());
+                // A batch that is called corrupt too often is corrupt: that says more than how often.
+                let said = |code: ErrorCode| !code.is_retriable() || code == ErrorCode::CORRUPT_MESSAGE;
+                let spent = !matches!(told.answer, Answer::Code(code, _) if said(code));
                 self.refuse(cx, broker, partition, at, told, spent);
                 self.renew(partition, renew);
             }
@@ -203,7 +205,8 @@ impl Producer {
         let numbers = [queue.child(), queue.child()];
         let Some(entry) = queue.entry(at) else { return };
         let (batch, count) = (entry.batch.no, entry.batch.count);
-        match halve(&entry.batch, numbers) {
+        let means = Means { compression: queue.terms.compression, memory: self.memory.as_ref() };
+        match halve(&entry.batch, numbers, means) {
             Ok(halves) => {
                 let first = halves[0].count;
                 let into = vec![

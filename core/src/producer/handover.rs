@@ -5,6 +5,7 @@ use crate::codec::Codec;
 use crate::record::BodyCrc;
 use crate::{BatchNo, CollectId, PartitionIx, ProducerIx, Time, Timestamp};
 use bytes::Bytes;
+use std::fmt;
 
 /// What is left in a slot of the front: the core knows a slot only by its last `Left`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +65,15 @@ pub struct Collect {
     pub max_bytes: usize,
     /// From which partitions, in this order.
     pub from: Vec<PartitionIx>,
+}
+
+/// What bytes that the core makes itself, the parts of split batches, are charged to: the producer's `buffer.memory`
+/// (contracts A24, B13). The core cannot wait for memory, so it may be overdrawn.
+pub trait Memory: fmt::Debug + Send + Sync {
+    /// Takes so many bytes, whether they are there or not.
+    fn take(&self, bytes: usize);
+    /// Returns them.
+    fn give(&self, bytes: usize);
 }
 
 /// A sealed and packed batch: immutable. Its header is built when it is stamped.

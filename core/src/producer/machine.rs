@@ -4,6 +4,7 @@
 //! `expiry` (by time), `identity` (the producer id).
 
 use super::entry::Entry;
+use super::handover::Memory;
 use super::index::{Climate, Index};
 use super::queue::Queue;
 use super::report::About;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 pub(crate) struct Producer {
     pub(super) ix: ProducerIx,
     pub(super) config: Arc<ProducerConfig>,
+    pub(super) memory: Option<Arc<dyn Memory>>,
     pub(super) identities: Identities,
     pub(super) queues: BTreeMap<PartitionIx, Queue>,
     pub(super) index: Index,
@@ -56,9 +58,15 @@ pub(crate) struct Producer {
 }
 
 impl Producer {
-    pub(crate) fn new(ix: ProducerIx, config: Arc<ProducerConfig>, _client: &ClientConfig) -> Self {
+    pub(crate) fn new(
+        ix: ProducerIx,
+        config: Arc<ProducerConfig>,
+        memory: Option<Arc<dyn Memory>>,
+        _client: &ClientConfig,
+    ) -> Self {
         Self {
             ix,
+            memory,
             identities: Identities::default(),
             queues: BTreeMap::new(),
             index: Index::default(),

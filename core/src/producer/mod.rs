@@ -29,6 +29,6 @@ mod terms;
 mod topics;
 
 pub use accumulator::{Accumulator, Facts, Head, Plain, Sealed};
-pub use handover::{Batch, Collect, Left, Take, Taken};
+pub use handover::{Batch, Collect, Left, Memory, Take, Taken};
 pub(crate) use machine::Producer;
 pub use partitioner::{Chooser, Placement, murmur2, partition_for_key};

@@ -6,6 +6,9 @@
 use crate::ErrorCode;
 use crate::error::{Action, Fate, produce_class};
 
+/// A batch that so many brokers' checks called corrupt is corrupt here: Java goes on until `delivery.timeout.ms`.
+const CORRUPT_ATTEMPTS: u32 = 5;
+
 /// How this producer promises to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mode {
@@ -104,6 +107,7 @@ pub(crate) fn outcome(mode: Mode, batch: Known, answer: Answer) -> Verdict {
     match action {
         _ if answer == Answer::NotSent => verdict(Then::Again { backoff: false }),
         Action::Retry | Action::Refresh | Action::Rediscover if spent => fail,
+        Action::Retry if code == Some(ErrorCode::CORRUPT_MESSAGE) && batch.attempts >= CORRUPT_ATTEMPTS => fail,
         Action::Retry | Action::Refresh | Action::Rediscover => verdict(Then::Again { backoff: true }),
         // Contracts A24: the halves inherit the numbers, so the whole must not be in the log. Without idempotence a retry may
         // duplicate anyway.
@@ -232,13 +236,22 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_damaged_on_its_way_goes_again_but_not_for_ever() {
+        let v = outcome(IDEMPOTENT, FRESH, code(2));
+        assert_eq!((v.then, v.fate), (Then::Again { backoff: true }, Fate::NotWritten));
+        let often = Known { attempts: CORRUPT_ATTEMPTS, ..FRESH };
+        assert_eq!(outcome(IDEMPOTENT, often, code(2)).then, Then::Fail { renew: false });
+        assert_eq!(outcome(PLAIN, FRESH, code(2)).then, Then::Again { backoff: true });
+    }
+
+    #[test]
     fn without_idempotence_sequence_errors_are_final() {
         assert_eq!(outcome(PLAIN, FRESH, code(45)).then, Then::Fail { renew: false });
     }
 
     #[test]
     fn definite_refusals_are_final() {
-        for number in [87, 2, 29, 31, 32, 17, 21, 48, 49, 53, 90] {
+        for number in [87, 29, 31, 32, 17, 21, 48, 49, 53, 90] {
             let v = outcome(IDEMPOTENT, FRESH, code(number));
             assert_eq!(v.then, Then::Fail { renew: false }, "{number}");
         }

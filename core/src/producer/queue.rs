@@ -264,6 +264,7 @@ pub(super) mod tests {
             in_flight: 5,
             delivery_timeout: Duration::from_secs(120),
             linger: Duration::ZERO,
+            compression: crate::codec::Compression::NONE,
         };
         let mut queue = Queue::new(PartitionIx(0), (TopicIx(0), 0), terms);
         queue.lead(Some((ONE, 3)));

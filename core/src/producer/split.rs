@@ -1,14 +1,43 @@
 //! Cuts a batch that is too large for its topic in two.
 
-use super::handover::Batch;
+use super::handover::{Batch, Memory};
 use crate::codec::{Codec, Compression, Decompressor};
 use crate::record::{BodyBuf, BodyCrc, Header, Records, RecordsInfo, SLACK};
 use crate::{BatchNo, Error, ErrorKind, Timestamp};
 use bytes::Bytes;
+use std::sync::Arc;
 
-/// The two halves, by bytes, each with at least one record; `count` of the batch is at least 2. The codec stays, its level
-/// becomes the default.
-pub(crate) fn halve(batch: &Batch, numbers: [BatchNo; 2]) -> Result<[Batch; 2], Error> {
+/// By what the halves are compressed and what they are charged to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Means<'a> {
+    /// What the topic is configured to compress by.
+    pub(crate) compression: Compression,
+    pub(crate) memory: Option<&'a Arc<dyn Memory>>,
+}
+
+/// Bytes of a half, charged until their last reference is gone.
+struct Charged {
+    bytes: Vec<u8>,
+    memory: Option<Arc<dyn Memory>>,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Charged {
+    fn drop(&mut self) {
+        if let Some(memory) = &self.memory {
+            memory.give(self.bytes.len());
+        }
+    }
+}
+
+/// The two halves, by bytes, each with at least one record; `count` of the batch is at least 2. The codec stays, and so does
+/// the configured level.
+pub(crate) fn halve(batch: &Batch, numbers: [BatchNo; 2], means: Means<'_>) -> Result<[Batch; 2], Error> {
     let mut plain = Vec::new();
     let limit = usize::try_from(batch.plain_bytes).unwrap_or(usize::MAX);
     let len = Decompressor::default().decompress(batch.codec, &batch.body, &mut plain, limit)?;
@@ -45,19 +74,26 @@ pub(crate) fn halve(batch: &Batch, numbers: [BatchNo; 2]) -> Result<[Batch; 2], 
         return Err(Error::new(ErrorKind::Corrupt, "a batch that is to be split has not the records that it says"));
     }
     let [first, second] = halves;
-    Ok([seal(batch, &first, numbers[0])?, seal(batch, &second, numbers[1])?])
+    Ok([seal(batch, &first, numbers[0], means)?, seal(batch, &second, numbers[1], means)?])
 }
 
-fn seal(parent: &Batch, half: &BodyBuf, no: BatchNo) -> Result<Batch, Error> {
-    let body = match parent.codec {
-        Codec::None => Bytes::copy_from_slice(half.plain()),
+fn seal(parent: &Batch, half: &BodyBuf, no: BatchNo, means: Means<'_>) -> Result<Batch, Error> {
+    let bytes = match parent.codec {
+        Codec::None => half.plain().to_vec(),
         codec => {
+            let configured = Some(means.compression).filter(|compression| compression.codec() == codec);
+            let compression = configured.map_or_else(|| Compression::new(codec, None), Ok)?;
             let mut out = Vec::new();
-            let len = Compression::new(codec, None)?.compress(half.plain(), &mut out)?;
+            let len = compression.compress(half.plain(), &mut out)?;
             out.truncate(len);
-            Bytes::from(out)
+            out.shrink_to_fit();
+            out
         }
     };
+    if let Some(memory) = means.memory {
+        memory.take(bytes.len());
+    }
+    let body = Bytes::from_owner(Charged { bytes, memory: means.memory.cloned() });
     Ok(Batch {
         no,
         crc: BodyCrc::of(&body),
@@ -76,6 +112,10 @@ fn seal(parent: &Batch, half: &BodyBuf, no: BatchNo) -> Result<Batch, Error> {
 mod tests {
     use super::*;
     use crate::Time;
+
+    fn means(codec: Codec) -> Means<'static> {
+        Means { compression: Compression::new(codec, None).unwrap(), memory: None }
+    }
 
     type Plain = (i64, Option<Vec<u8>>, Option<Vec<u8>>, usize);
 
@@ -97,7 +137,7 @@ mod tests {
             entered: Time(5),
             generation: 3,
         };
-        seal(&parent, &buf, BatchNo(7)).unwrap()
+        seal(&parent, &buf, BatchNo(7), means(codec)).unwrap()
     }
 
     fn records(batch: &Batch) -> Vec<Plain> {
@@ -124,7 +164,7 @@ mod tests {
             .collect();
         for codec in Codec::ALL {
             let whole = batch(codec, &all);
-            let [a, b] = halve(&whole, [BatchNo(1), BatchNo(2)]).unwrap();
+            let [a, b] = halve(&whole, [BatchNo(1), BatchNo(2)], means(codec)).unwrap();
             assert_eq!((a.no, b.no, a.codec, a.entered, b.generation), (BatchNo(1), BatchNo(2), codec, Time(5), 3));
             assert_eq!(a.count + b.count, 9);
             assert_eq!(a.max_timestamp, Timestamp(1000));
@@ -140,7 +180,7 @@ mod tests {
             (vec![big.clone(), small.clone(), small.clone()], [1, 2]),
             (vec![small.clone(), small], [1, 1]),
         ] {
-            let [a, b] = halve(&batch(Codec::None, &all), [BatchNo(1), BatchNo(2)]).unwrap();
+            let [a, b] = halve(&batch(Codec::None, &all), [BatchNo(1), BatchNo(2)], means(Codec::None)).unwrap();
             let got = [a.count, b.count];
             assert!(got == counts || got.iter().all(|n| *n > 0), "{got:?}");
             assert_eq!([records(&a), records(&b)].concat(), all);
@@ -151,8 +191,62 @@ mod tests {
     fn a_body_that_is_not_what_it_says_is_an_error() {
         let mut whole = batch(Codec::None, &[(0, None, None, 0), (0, None, None, 0)]);
         whole.count = 3;
-        assert!(halve(&whole, [BatchNo(1), BatchNo(2)]).is_err());
+        assert!(halve(&whole, [BatchNo(1), BatchNo(2)], means(Codec::None)).is_err());
         whole.body = Bytes::from_static(b"\xff\xff\xff");
-        assert!(halve(&whole, [BatchNo(1), BatchNo(2)]).is_err());
+        assert!(halve(&whole, [BatchNo(1), BatchNo(2)], means(Codec::None)).is_err());
+    }
+
+    #[test]
+    fn the_halves_are_compressed_at_the_configured_level() {
+        let text =
+            |i: usize| (0..400).flat_map(|j| format!("{:x} ", i * j * 7919 % 65_521).into_bytes()).collect::<Vec<u8>>();
+        let all: Vec<Plain> = (0..20).map(|i| (0, None, Some(text(i)), 0)).collect();
+        for (codec, fast, best) in [(Codec::Gzip, 1, 9), (Codec::Zstd, 1, 19)] {
+            let whole = batch(codec, &all);
+            let size = |level| {
+                let means = Means { compression: Compression::new(codec, Some(level)).unwrap(), memory: None };
+                let [a, b] = halve(&whole, [BatchNo(1), BatchNo(2)], means).unwrap();
+                a.body.len() + b.body.len()
+            };
+            assert!(size(best) < size(fast), "{codec}");
+        }
+    }
+
+    #[derive(Debug, Default)]
+    struct Ledger(
+        #[expect(clippy::disallowed_types, reason = "counts in a test, across a shared reference")]
+        std::sync::atomic::AtomicI64,
+    );
+
+    impl Ledger {
+        fn used(&self) -> i64 {
+            self.0.load(std::sync::atomic::Ordering::Relaxed)
+        }
+    }
+
+    impl Memory for Ledger {
+        fn take(&self, bytes: usize) {
+            self.0.fetch_add(bytes as i64, std::sync::atomic::Ordering::Relaxed);
+        }
+        fn give(&self, bytes: usize) {
+            self.0.fetch_sub(bytes as i64, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn the_halves_are_charged_until_their_last_reference_is_gone() {
+        let ledger = Arc::new(Ledger::default());
+        let memory: Arc<dyn Memory> = ledger.clone();
+        let whole = batch(Codec::None, &[(0, None, Some(vec![7; 500]), 0), (0, None, Some(vec![7; 100]), 0)]);
+        let means = Means { memory: Some(&memory), ..means(Codec::None) };
+        let [a, b] = halve(&whole, [BatchNo(1), BatchNo(2)], means).unwrap();
+        let (first, second) = (a.body.len() as i64, b.body.len() as i64);
+        assert_eq!(ledger.used(), first + second);
+        let on_the_wire = a.body.clone();
+        drop(a);
+        drop(b);
+        assert_eq!(ledger.used(), first, "a link still holds it");
+        drop(on_the_wire);
+        assert_eq!(ledger.used(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::outcome::Mode;
 use super::sequence::REMEMBERED;
+use crate::codec::Compression;
 use crate::config::{Acks, ProducerConfig};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub(crate) struct Terms {
     pub(crate) in_flight: usize,
     pub(crate) delivery_timeout: Duration,
     pub(crate) linger: Duration,
+    pub(crate) compression: Compression,
 }
 
 impl Terms {
@@ -36,6 +38,7 @@ impl Terms {
             },
             delivery_timeout: own.map_or(config.delivery_timeout, |t| t.delivery_timeout),
             linger: config.linger,
+            compression: own.map_or(config.compression, |t| t.compression),
         }
     }
 }

@@ -65,7 +65,7 @@ impl Front {
         self.ops += 1;
         let op = OpId(self.ops);
         match command {
-            Command::OpenProducer(ix, _) => drop(self.producers.insert(*ix)),
+            Command::OpenProducer(ix, ..) => drop(self.producers.insert(*ix)),
             Command::OpenConsumer(ix, _) => drop(self.consumers.insert(*ix)),
             Command::Topic(..)
             | Command::Applied(..)

@@ -126,7 +126,7 @@ impl Run<'_> {
         };
         let config = klamm_core::config::builder::Config::new("b1").resolve_producer(&section).expect("valid");
         if self.front.first(ix.0, true) {
-            self.ask(Command::OpenProducer(ix, Arc::new(config)));
+            self.ask(Command::OpenProducer(ix, Arc::new(config), None));
         }
     }
 

@@ -105,7 +105,7 @@ impl Engine {
                 }
                 Input::OpenProducer(front) => {
                     let ix = front.shared.ix;
-                    let command = Command::OpenProducer(ix, front.config.clone());
+                    let command = Command::OpenProducer(ix, front.config.clone(), Some(front.shared.clone()));
                     self.client.handle_command(now, self.front.op(), command);
                     self.producers.insert(ix, Producer::new(front));
                 }

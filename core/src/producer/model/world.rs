@@ -167,7 +167,7 @@ impl World {
             () => 1,
         };
         let (acks, backoff) = (config.acks, Duration::from_millis(1));
-        let producer = Producer::new(ProducerIx(4), Arc::new(config), &ClientConfig::default());
+        let producer = Producer::new(ProducerIx(4), Arc::new(config), None, &ClientConfig::default());
         Self {
             now: Now { mono: Time(1_000_000_000_000), wall: Timestamp(0) },
             names,

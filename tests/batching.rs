@@ -1,0 +1,60 @@
+//! Batches, their memory and what becomes of them, end to end on an in-memory cluster.
+
+use klamm::config::ProducerConfig;
+use klamm::{Blocking, Config, ErrorKind, Kafka, Producer, Record};
+use klamm_cluster::{Api, Cluster};
+use std::time::Duration;
+
+fn connect(cluster: &Cluster, section: ProducerConfig) -> (Kafka, Producer) {
+    let kafka = Kafka::connect(Blocking, Config::new(cluster.bootstrap()).producer(section)).wait().unwrap();
+    let producer = kafka.producer().unwrap();
+    (kafka, producer)
+}
+
+fn cluster(configs: &[(&str, &str)]) -> Cluster {
+    let cluster = Cluster::start().unwrap();
+    cluster.create_topic_with("t", 1, 1, configs);
+    cluster
+}
+
+#[test]
+fn a_batch_beyond_what_the_topic_takes_arrives_in_parts_and_its_memory_comes_back() {
+    for codec in ["none", "gzip", "zstd"] {
+        let cluster = cluster(&[("max.message.bytes", "3000")]);
+        let section = ProducerConfig::new().set("compression.type", codec).linger(Duration::from_secs(5));
+        let (kafka, producer) = connect(&cluster, section.batch_size(60_000).buffer_memory(70_000));
+        let mut noise = 1_u64;
+        let values: Vec<Vec<u8>> = (0..40)
+            .map(|_| {
+                let mut byte = || {
+                    noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    (noise >> 56) as u8
+                };
+                (0..1000).map(|_| byte()).collect()
+            })
+            .collect();
+        let all: Vec<_> = values.iter().map(|value| producer.send(Record::to("t").value(value))).collect();
+        producer.flush().wait().unwrap();
+        let offsets: Vec<_> = all.iter().map(|delivery| delivery.clone().wait().unwrap().offset()).collect();
+        assert_eq!(offsets, (0..40).map(Some).collect::<Vec<_>>(), "{codec}");
+        let written: Vec<_> = cluster.records("t").iter().map(|r| r.value.clone().unwrap()).collect();
+        assert_eq!(written, values, "{codec}");
+        assert!(kafka.metrics().stats().splits > 5, "{codec}");
+        assert_eq!(producer.buffered().memory(), 0, "{codec}");
+        kafka.close().wait().unwrap();
+    }
+}
+
+#[test]
+fn a_batch_that_is_called_corrupt_goes_again_and_fails_when_it_always_is() {
+    let cluster = cluster(&[]);
+    let (kafka, producer) = connect(&cluster, ProducerConfig::new().retry_backoff(Duration::from_millis(1)));
+    cluster.fault(Api::Produce).times(2).error(2);
+    assert_eq!(producer.send(Record::to("t").value("v")).wait().unwrap().offset(), Some(0));
+    cluster.fault(Api::Produce).always().error(2);
+    let error = producer.send(Record::to("t").value("w")).wait().unwrap_err();
+    assert_eq!((error.kind(), error.attempts(), error.possibly_written()), (ErrorKind::Corrupt, 5, false), "{error}");
+    cluster.clear_faults();
+    assert_eq!(producer.send(Record::to("t").value("x")).wait().unwrap().offset(), Some(1));
+    kafka.close().wait().unwrap();
+}
