@@ -33,7 +33,8 @@ pub(super) struct Dial {
     addresses: Vec<SocketAddr>,
     next: usize,
     attempts: SmallVec<[(ConnId, Time); 2]>,
-    attempt_limit: Duration,
+    /// What the connection may take, and once it stands its greeting again.
+    pub(super) attempt_limit: Duration,
     lookup_deadline: Time,
     error: Option<NetError>,
 }

@@ -4,6 +4,8 @@ mod coordinator;
 mod dial;
 mod links;
 mod peer;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use coordinator::{Coordinator, Coordinators};
 pub(crate) use peer::Peer;
@@ -264,9 +266,13 @@ impl Cluster {
             Lane::Produce(ix) => self.in_flight.get(&ix).copied().unwrap_or(1),
             _ => usize::MAX,
         };
-        let peer = self.dials.get(&key).map_or_else(String::new, |dial| format!("{}:{}", dial.host, dial.port));
+        let (peer, setup_limit) = match self.dials.get(&key) {
+            Some(dial) => (format!("{}:{}", dial.host, dial.port), dial.attempt_limit),
+            None => (String::new(), self.config.socket_connection_setup_timeout),
+        };
         let settings = LinkSettings {
             client_id: self.config.client_id.clone(),
+            setup_limit,
             request_timeout: self.config.request_timeout,
             max_response: self.config.response_max_bytes,
             in_flight,

@@ -34,7 +34,7 @@ section! {
         plain reconnect_backoff: Duration = "reconnect.backoff.ms" Long "50" [.min(0)];
         /// How long that wait becomes at most.
         plain reconnect_backoff_max: Duration = "reconnect.backoff.max.ms" Long "1000" [.min(0)];
-        /// How long one connection may take to come up, the first time; later limits grow (KIP-601).
+        /// How long one connection may take to come up, and then its greeting, the first time; later limits grow (KIP-601).
         plain socket_connection_setup_timeout: Duration = "socket.connection.setup.timeout.ms" Long "10000" [.min(1)];
         /// How long that limit becomes at most.
         plain socket_connection_setup_timeout_max: Duration = "socket.connection.setup.timeout.max.ms" Long "30000" [.min(1)];

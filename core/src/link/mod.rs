@@ -33,7 +33,9 @@ const HELLO_RESPONSE: usize = 1024 * 1024;
 pub(crate) struct LinkSettings {
     /// `client.id`.
     pub(crate) client_id: Arc<str>,
-    /// `request.timeout.ms`: of the greeting, and the bound of a graceful end.
+    /// How long the whole greeting may take: `socket.connection.setup.timeout.ms`, grown by earlier failures.
+    pub(crate) setup_limit: Duration,
+    /// `request.timeout.ms`: the bound of a graceful end.
     pub(crate) request_timeout: Duration,
     /// No answer may be larger, whatever its request allows.
     pub(crate) max_response: usize,
@@ -57,6 +59,8 @@ pub(crate) struct Link {
     lane: Lane,
     settings: LinkSettings,
     state: State,
+    /// The greeting is over by then, whatever its steps, or the link is given up.
+    greeted_by: Time,
     /// It takes no more requests and ends once the ones under way are answered, at this time at the latest.
     draining: Option<Time>,
     /// The broker does not read before (KIP-219).
@@ -85,6 +89,7 @@ impl Link {
             lane,
             settings,
             state: State::Dialing,
+            greeted_by: Time::MAX,
             draining: None,
             muted: None,
             stopped: false,
@@ -104,13 +109,14 @@ impl Link {
     /// The connection stands: the greeting begins.
     pub(crate) fn handle_connected(&mut self, now: Now) {
         if self.state == State::Dialing {
+            self.greeted_by = now.mono + self.settings.setup_limit;
             self.greet(now, Hello::first());
         }
     }
 
     fn greet(&mut self, now: Now, hello: Hello) {
         self.state = State::Hello(hello);
-        let timeout = self.settings.request_timeout;
+        let timeout = self.settings.setup_limit;
         let pushed = hello.request().and_then(|(api, version, body)| {
             let entry = self.entry(now, None, api, version, &[body])?;
             self.push(Entry { timeout, max_response: HELLO_RESPONSE, ..entry });
@@ -264,6 +270,9 @@ impl Link {
     }
 
     fn deadline(&self) -> Option<Time> {
+        if matches!(self.state, State::Hello(_)) {
+            return Some(self.greeted_by);
+        }
         self.pipeline.deadline().filter(|_| !self.stopped)
     }
 

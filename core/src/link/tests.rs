@@ -34,6 +34,7 @@ fn request(token: u64) -> Request {
 fn settings() -> LinkSettings {
     LinkSettings {
         client_id: "me".into(),
+        setup_limit: Duration::from_secs(10),
         request_timeout: Duration::from_secs(30),
         max_response: 100_000,
         in_flight: 5,
@@ -339,9 +340,32 @@ fn the_deadline_belongs_to_the_oldest_request() {
 fn the_greeting_has_a_deadline() {
     let mut link = dialled(Lane::Control);
     take_all(&mut link, at(0));
-    link.handle_timeout(at(33));
+    assert_eq!(link.poll_timeout().map(|wake| wake.at), Some(at(10).mono));
+    link.handle_timeout(at(9));
+    assert!(!link.is_closed());
+    link.handle_timeout(at(10));
     assert!(link.is_closed());
-    assert_eq!(link.failure().map(Error::kind), Some(ErrorKind::Timeout));
+    let error = link.failure().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.to_string(), "localhost:9092 did not answer ApiVersions within 10000 ms");
+}
+
+#[test]
+fn a_second_question_of_the_greeting_gets_no_time_of_its_own() {
+    let mut link = dialled(Lane::Control);
+    take_all(&mut link, at(0));
+    feed(&mut link, at(9), &versions(0, 0, ErrorCode::UNSUPPORTED_VERSION), 1000);
+    take_all(&mut link, at(9));
+    assert!(!link.is_closed());
+    link.handle_timeout(at(10));
+    assert!(link.is_closed());
+}
+
+#[test]
+fn a_greeting_that_is_never_read_ends_in_time_too() {
+    let mut link = dialled(Lane::Control);
+    link.handle_timeout(at(10));
+    assert!(link.is_closed());
 }
 
 #[test]

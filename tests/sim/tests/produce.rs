@@ -1,6 +1,7 @@
 //! What a producer promises, under every fault the simulator has.
 
-use klamm::{Config, ProducerConfig};
+use klamm::{Config, Kafka, ProducerConfig};
+use klamm_cluster::Api;
 use klamm_sim::workload::{judge_log, produce};
 use klamm_sim::{Faults, Sim, check};
 
@@ -34,6 +35,18 @@ fn records_arrive_once_and_in_order_in_every_codec() {
         let producer = ProducerConfig::new().set("compression.type", codec).set("batch.size", 200);
         let results = produce(&sim, config(&sim).producer(producer), "orders", 2, 60).await;
         judge_log(&sim, "orders", &results);
+    });
+}
+
+#[test]
+fn a_broker_that_accepts_and_stays_silent_costs_the_setup_timeout_not_that_of_a_request() {
+    check(0..20, |sim| async move {
+        sim.cluster().fault(Api::ApiVersions).times(1).silence();
+        let kafka = Kafka::connect(&sim, config(&sim)).await.unwrap();
+        // 10 s, a fifth more or less, instead of the 30 s of request.timeout.ms.
+        let took = sim.elapsed().as_secs();
+        assert!((8..14).contains(&took), "{took} s");
+        kafka.close().await.unwrap();
     });
 }
 

@@ -18,6 +18,7 @@ pub(crate) const BEHAVIOURS: &[Behaviour] = &[
         .on(|kind| kind == Kind::Memory)
         .on_every_runtime(),
     Behaviour::of_klamm("a_broker_is_found_behind_servers_that_are_none", one_of_four_is_a_broker),
+    Behaviour::of_klamm("silent_bootstrap_servers_hold_nobody_up_for_long", three_of_four_are_silent),
     Behaviour::of_klamm("nobody_listening_is_told_in_time", nobody_listens).on(|kind| kind == Kind::Memory),
 ];
 
@@ -155,6 +156,20 @@ fn one_of_four_is_a_broker(target: &Target, runtime: Runtime) -> Result<()> {
         let kafka = connect_with(Config::new(all.join(",")), runtime).await?;
         let at = kafka.producer()?.send(klamm::Record::to(&target.topic("found")).value("here")).await?;
         ensure!(at.offset() == Some(0), "{at:?}");
+        Ok(kafka.close().await?)
+    })
+}
+
+fn three_of_four_are_silent(target: &Target, runtime: Runtime) -> Result<()> {
+    let servers = (0..3).map(|_| Server::start(Strange::Silent)).collect::<Result<Vec<_>>>()?;
+    let good = target.bootstrap();
+    let mut all: Vec<&str> = servers.iter().map(|server| server.address.as_str()).collect();
+    all.push(good.split(',').next().context("no broker")?);
+    let config = Config::new(all.join(",")).socket_connection_setup_timeout(Duration::from_millis(500));
+    let begin = Instant::now();
+    drive(runtime, async {
+        let kafka = connect_with(config, runtime).await?;
+        ensure!(begin.elapsed() < Duration::from_secs(15), "it took {:?}", begin.elapsed());
         Ok(kafka.close().await?)
     })
 }
