@@ -9,7 +9,7 @@ use crate::metadata::{Names, View};
 use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::wire::{self, ApiKey, ApiRanges};
-use crate::{BrokerId, ConsumerIx, Now, OpId, PartitionIx, ProducerIx, TopicIx};
+use crate::{BrokerId, ConnId, ConsumerIx, Now, OpId, PartitionIx, ProducerIx, TopicIx};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -158,6 +158,8 @@ impl RequestError {
 pub(crate) struct LinkFacts<'a> {
     pub(crate) broker: BrokerId,
     pub(crate) lane: Lane,
+    /// Which connection it is: another one after each break, also one that nothing was lost by.
+    pub(crate) conn: ConnId,
     pub(crate) versions: &'a ApiRanges,
     /// Requests under way on it.
     pub(crate) in_flight: usize,

@@ -429,7 +429,13 @@ mod tests {
             let api = ApiVersion { api_key: ApiKey::OFFSET_COMMIT, min_version: 0, max_version: 10 };
             let versions = ApiRanges::new(&ApiVersionsResponse { api_keys: vec![api], ..Default::default() });
             let lane = Lane::Group(ConsumerIx(0));
-            let link = LinkFacts { broker: BrokerId(1), lane, versions: &versions, in_flight: 0 };
+            let link = LinkFacts {
+                broker: BrokerId(1),
+                lane,
+                conn: crate::ConnId { index: 0, generation: 0 },
+                versions: &versions,
+                in_flight: 0,
+            };
             let (token, standing) = (self.token + 1, self.standing.clone());
             let request = self.with(|c, cx, owned| c.poll_request(&link, cx, &"g".into(), &standing, owned, token))?;
             self.token = token;

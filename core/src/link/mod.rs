@@ -316,7 +316,13 @@ impl Link {
             && self.muted.is_none()
             && self.pipeline.len() < lane::in_flight(self.lane, self.settings.in_flight)
             && self.pipeline.queued() < lane::QUEUED;
-        may.then(|| LinkFacts { broker, lane: self.lane, versions: &self.ranges, in_flight: self.pipeline.len() })
+        may.then(|| LinkFacts {
+            broker,
+            lane: self.lane,
+            conn: self.conn,
+            versions: &self.ranges,
+            in_flight: self.pipeline.len(),
+        })
     }
 
     /// The broker told by an answer that it will not read for so long from now on (KIP-219).

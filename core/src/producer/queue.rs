@@ -10,7 +10,7 @@ use super::index::Filed;
 use super::sequence::{REMEMBERED, Stamp, Window};
 use super::state::{Minting, State};
 use super::terms::Terms;
-use crate::{BatchNo, BrokerId, PartitionIx, Time, TopicIx};
+use crate::{BatchNo, BrokerId, ConnId, PartitionIx, Time, TopicIx};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub(crate) struct Queue {
     pub(super) in_flight: usize,
     /// Who owes the answers.
     pub(super) at: Option<BrokerId>,
+    /// The connection that a batch went over last.
+    conn: Option<ConnId>,
     last_success: Time,
     pub(super) next_child: u64,
 }
@@ -70,6 +72,7 @@ impl Queue {
             entries: VecDeque::new(),
             in_flight: 0,
             at: None,
+            conn: None,
             last_success: Time::ZERO,
             next_child: CHILDREN,
         }
@@ -162,6 +165,15 @@ impl Queue {
     pub(crate) fn wants(&self, minting: Minting) -> bool {
         let unsent = self.entries.iter().any(|e| e.sent.is_none());
         !unsent && !self.collecting && !self.stalled && self.has_room() && self.may_mint(minting)
+    }
+
+    /// The next batch goes over this connection. One that broke while nothing was under way lost nothing, but who is behind
+    /// the next may have forgotten this producer (contracts A23).
+    pub(crate) fn over(&mut self, conn: ConnId) {
+        let another = self.conn.replace(conn).is_some_and(|before| before != conn);
+        if another && self.state == State::Streaming && self.in_flight == 0 {
+            self.state = State::Probing;
+        }
     }
 
     /// Marks the batch `at` as under way and gives the stamp that it carries: its own if it has one (rule 1).
@@ -425,6 +437,22 @@ pub(super) mod tests {
         let at = queue.ready(UNDER).unwrap();
         queue.send(at, 0, ONE, UNDER, late);
         assert_eq!((queue.state, queue.ready(UNDER)), (State::Probing, None));
+    }
+
+    #[test]
+    fn after_a_reconnect_in_silence_one_batch_goes_alone_again() {
+        let conn = |generation| ConnId { index: 1, generation };
+        let mut queue = streaming(3);
+        queue.over(conn(0));
+        assert_eq!(queue.state, State::Streaming, "the first that it knows");
+        queue.over(conn(0));
+        assert_eq!(queue.state, State::Streaming);
+        queue.over(conn(1));
+        assert_eq!(send(&mut queue, 0, UNDER), Some((1, 2)));
+        assert_eq!(send(&mut queue, 1, UNDER), None);
+        succeed(&mut queue, 0, 1);
+        queue.over(conn(1));
+        assert_eq!(queue.state, State::Streaming);
     }
 
     #[test]

@@ -36,6 +36,7 @@ impl Producer {
         let mut parts = Vec::with_capacity(picks.len());
         for (pick, topic_id) in picks.into_iter().zip(ids) {
             let Some(queue) = self.queues.get_mut(&pick.partition) else { continue };
+            queue.over(link.conn);
             let stamp = queue.send(pick.at, tag.token, broker, climate.minting(queue), cx.now.mono);
             let Some(entry) = queue.entry(pick.at) else { continue };
             cx.stats.batches += 1;

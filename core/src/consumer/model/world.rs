@@ -211,7 +211,13 @@ impl World {
 
     fn find_coordinator(&mut self) {
         let versions = self.versions.clone();
-        let link = LinkFacts { broker: BrokerId(1), lane: Lane::Control, versions: &versions, in_flight: 0 };
+        let link = LinkFacts {
+            broker: BrokerId(1),
+            lane: Lane::Control,
+            conn: crate::ConnId { index: 0, generation: 0 },
+            versions: &versions,
+            in_flight: 0,
+        };
         let Some(request) = self.coordinators.poll_request(&link, self.now) else { return };
         let found =
             Found { key: "g".into(), node_id: self.coordinator, host: "h".into(), port: 9092, ..Default::default() };
@@ -231,7 +237,13 @@ impl World {
             }
             loop {
                 let in_flight = self.links[&(broker, lane)].flights.len();
-                let link = LinkFacts { broker, lane, versions: &versions, in_flight };
+                let link = LinkFacts {
+                    broker,
+                    lane,
+                    conn: crate::ConnId { index: 0, generation: 0 },
+                    versions: &versions,
+                    in_flight,
+                };
                 let Some(request) = self.with(|c, cx| c.poll_request(&link, cx)) else { break };
                 asked += 1;
                 self.requests += 1;

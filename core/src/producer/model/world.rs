@@ -16,7 +16,7 @@ use crate::wire::messages::api_versions::ApiVersion;
 use crate::wire::messages::produce::{LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse};
 use crate::wire::messages::{ApiVersionsResponse, InitProducerIdResponse, ProduceRequest, ProduceResponse};
 use crate::wire::{ApiKey, ApiRanges, Message, Reader, Uuid, Writer};
-use crate::{BrokerId, Error, ErrorCode, ErrorKind, Now, PartitionIx, ProducerIx, Time, Timestamp, TopicIx};
+use crate::{BrokerId, ConnId, Error, ErrorCode, ErrorKind, Now, PartitionIx, ProducerIx, Time, Timestamp, TopicIx};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -65,6 +65,7 @@ struct Flight {
 #[derive(Default)]
 pub(super) struct Link {
     pub(super) up: bool,
+    breaks: u32,
     flights: VecDeque<Flight>,
 }
 
@@ -323,7 +324,8 @@ impl World {
                 loop {
                     let versions = self.versions.clone();
                     let in_flight = self.links[&broker].flights.len();
-                    let facts = LinkFacts { broker, lane, versions: &versions, in_flight };
+                    let conn = ConnId { index: broker.0 as u32, generation: self.links[&broker].breaks };
+                    let facts = LinkFacts { broker, lane, conn, versions: &versions, in_flight };
                     let Some(request) = self.with(|p, cx| p.poll_request(&facts, cx)) else { break };
                     any = true;
                     self.take_request(broker, lane, request);
@@ -490,6 +492,7 @@ impl World {
         let sent_none = self.dice.below(unsent as u64 + 1) as usize;
         let link = self.links.get_mut(&broker).unwrap();
         link.up = false;
+        link.breaks += 1;
         let flights = std::mem::take(&mut link.flights);
         let sent = flights.len() - sent_none;
         for (i, flight) in flights.into_iter().enumerate() {
