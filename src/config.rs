@@ -12,7 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How to reach a cluster, and one section for each role. What is not set takes Java's defaults; all problems are told
-/// together, by [`validate`](Self::validate) or when a client connects.
+/// together, by [`validate`](Self::validate) or when a client connects. A producer or consumer that gets a section of its own
+/// ([`Kafka::producer_with`](crate::Kafka::producer_with)) inherits from here whatever that section does not set.
 ///
 /// ```
 /// use klamm::{Config, config::{Acks, ProducerConfig}};

@@ -108,10 +108,11 @@ impl Kafka {
     /// `Config` if the section contradicts itself, `Unsupported` if it asks for what this build has not.
     #[doc(alias = "KafkaProducer")]
     pub fn producer(&self) -> Result<Producer> {
-        self.producer_with(self.handle.given.producer_section())
+        self.producer_with(ProducerConfig::new())
     }
 
-    /// A producer with a section of its own, on this client's connections.
+    /// A producer that differs, on this client's connections: what `config` sets counts, the rest is as the producer section
+    /// given at `connect` has it.
     ///
     /// # Errors
     /// As [`producer`](Self::producer).
@@ -136,7 +137,7 @@ impl Kafka {
     /// `Config` if the section contradicts itself.
     #[doc(alias = "KafkaConsumer")]
     pub fn consumer(&self, group: &str) -> Result<Consumer> {
-        self.consumer_with(self.handle.given.consumer_section().with_group(group))
+        self.consumer_with(ConsumerConfig::group(group))
     }
 
     /// A consumer without a group: assign partitions to it, or subscribe it to all partitions of topics. No I/O.
@@ -144,10 +145,11 @@ impl Kafka {
     /// # Errors
     /// As [`consumer`](Self::consumer).
     pub fn standalone_consumer(&self) -> Result<Consumer> {
-        self.consumer_with(self.handle.given.consumer_section().without_group())
+        self.consumer_with(ConsumerConfig::standalone())
     }
 
-    /// A consumer with a section of its own, on this client's connections.
+    /// A consumer that differs, on this client's connections: what `config` sets counts, the rest is as the consumer section
+    /// given at `connect` has it. [`ConsumerConfig::standalone`] means no group, whatever that section says.
     ///
     /// # Errors
     /// As [`consumer`](Self::consumer).
@@ -159,7 +161,8 @@ impl Kafka {
         Ok(Consumer::new(shelf, self.handle.clone()))
     }
 
-    /// The administration, on this client's connections. No I/O.
+    /// The administration, on this client's connections and with their keys (`default.api.timeout.ms` and the like); each
+    /// operation takes its options itself. No I/O.
     #[doc(alias = "Admin.create")]
     pub fn admin(&self) -> Admin {
         Admin::new(self.handle.clone())

@@ -324,3 +324,23 @@ fn a_dropped_consumer_commits_and_leaves() {
     assert!(started.elapsed() < Duration::from_secs(10));
     assert_eq!(second.committed([("t", 0)]).wait().unwrap().get(("t", 0)), Some(5));
 }
+
+#[test]
+fn a_section_of_its_own_inherits_what_the_client_was_told() {
+    let cluster = cluster(1);
+    let text = format!(
+        "bootstrap.servers={}\ngroup.id=of-the-file\nauto.offset.reset=earliest\nmax.poll.records=3\nlinger.ms=1",
+        cluster.bootstrap()
+    );
+    let kafka = Kafka::connect(Blocking, Config::from_properties(&text)).wait().unwrap();
+    fill(&kafka, 1, 10);
+    let mut consumer = kafka.consumer_with(ConsumerConfig::standalone().set("fetch.max.wait.ms", 10)).unwrap();
+    assert_eq!(consumer.group_metadata(), None);
+    consumer.assign([("t", 0)]).unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    let batch = std::iter::repeat_with(|| consumer.poll(SOON).wait().unwrap().unwrap())
+        .take_while(|_| Instant::now() < end)
+        .find(|batch| !batch.is_empty());
+    assert_eq!(batch.unwrap().len(), 3);
+    kafka.close().wait().unwrap();
+}

@@ -3,13 +3,15 @@
 use super::put_in;
 use crate::config::entries::Entries;
 use crate::config::value::Value;
-use crate::config::{Assignor, AutoCommit, Section};
+use crate::config::{Assignor, AutoCommit, Section, keys};
 use std::time::Duration;
 
-/// What a consumer has otherwise than by default.
+/// What a consumer has otherwise than its client's configuration says, and that otherwise than by default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerConfig {
     pub(in crate::config) entries: Entries,
+    /// Without a group, whatever the client's configuration says.
+    pub(super) groupless: bool,
 }
 
 impl ConsumerConfig {
@@ -20,7 +22,7 @@ impl ConsumerConfig {
 
     /// A consumer without a group.
     pub fn standalone() -> Self {
-        Self::default()
+        Self::default().without_group()
     }
 
     /// The same in another group.
@@ -33,6 +35,7 @@ impl ConsumerConfig {
     #[must_use]
     pub fn without_group(mut self) -> Self {
         self.entries.remove("group.id");
+        self.groupless = true;
         self
     }
 
@@ -44,8 +47,20 @@ impl ConsumerConfig {
     }
 
     pub(in crate::config) fn put(mut self, key: &str, value: &str) -> Self {
+        if keys::find(key).is_some_and(|key| key.name == "group.id") {
+            self.groupless = false;
+        }
         put_in(&mut self.entries, Section::Consumer, key, value);
         self
+    }
+
+    /// What both say, `other` counting where both do.
+    pub(super) fn merge(&mut self, other: &Self) {
+        if other.groupless {
+            self.entries.remove("group.id");
+        }
+        self.groupless = other.groupless || (self.groupless && other.entries.get("group.id").is_none());
+        self.entries.merge(&other.entries);
     }
 
     /// Who commits offsets, and which; by default klamm, what earlier polls returned, every 5 s.

@@ -111,7 +111,10 @@ impl Config {
         match key.section {
             Section::Client => self.entries.put(key, given, value, origin),
             Section::Producer => self.producer.insert(key, given, value, origin),
-            Section::Consumer => self.consumer.entries.put(key, given, value, origin),
+            Section::Consumer => {
+                self.consumer.groupless &= key.name != "group.id";
+                self.consumer.entries.put(key, given, value, origin);
+            }
         }
     }
 
@@ -139,7 +142,7 @@ impl Config {
     /// Adds settings of consumers; they count where both set a key.
     #[must_use]
     pub fn consumer(mut self, section: ConsumerConfig) -> Self {
-        self.consumer.entries.merge(&section.entries);
+        self.consumer.merge(&section);
         self
     }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a producer has otherwise than by default.
+/// What a producer has otherwise than its client's configuration says, and that otherwise than by default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProducerConfig {
     pub(in crate::config) entries: Entries,
@@ -20,7 +20,7 @@ pub struct ProducerConfig {
 }
 
 impl ProducerConfig {
-    /// All defaults.
+    /// Nothing otherwise.
     pub fn new() -> Self {
         Self::default()
     }
@@ -52,7 +52,12 @@ impl ProducerConfig {
             self.partitioner = other.partitioner;
         }
         self.entries.merge(&other.entries);
-        self.interceptors.extend(other.interceptors);
+        for interceptor in other.interceptors {
+            // One that came out of this section is in it.
+            if !self.interceptors.contains(&interceptor) {
+                self.interceptors.push(interceptor);
+            }
+        }
         self.topics.extend(other.topics);
     }
 

@@ -32,21 +32,27 @@ impl Config {
         Ok(self.read_client().0)
     }
 
-    /// What a producer of this section goes by, on this configuration's connections and defaults.
+    /// What a producer of this section goes by, on this configuration's connections: what the section does not set is as
+    /// this configuration says, for the producer or for the connection.
     ///
     /// # Errors
     /// If there is anything wrong with it.
     pub fn resolve_producer(&self, section: &ProducerConfig) -> Result<config::ProducerConfig, Error> {
-        let (config, report) = self.read_producer(section);
+        let mut whole = self.producer.clone();
+        whole.merge(section.clone());
+        let (config, report) = self.read_producer(&whole);
         report.into_result().map(|()| config)
     }
 
-    /// What a consumer of this section goes by, on this configuration's connections and defaults.
+    /// What a consumer of this section goes by, on this configuration's connections: what the section does not set is as
+    /// this configuration says, for the consumer or for the connection.
     ///
     /// # Errors
     /// If there is anything wrong with it.
     pub fn resolve_consumer(&self, section: &ConsumerConfig) -> Result<config::ConsumerConfig, Error> {
-        let (config, report) = self.read_consumer(section, true);
+        let mut whole = self.consumer.clone();
+        whole.merge(section);
+        let (config, report) = self.read_consumer(&whole, true);
         report.into_result().map(|()| config)
     }
 
@@ -252,6 +258,46 @@ mod tests {
         ));
         let replaced = custom.partitioner(Partitioning::round_robin());
         assert_eq!(config.resolve_producer(&replaced).unwrap().partitioning, Partitioning::RoundRobin);
+    }
+
+    #[test]
+    fn a_section_inherits_what_the_client_says_and_changes_only_what_it_sets_itself() {
+        let config =
+            Config::from_properties("bootstrap.servers=a\nlinger.ms=7\nbatch.size=99\nrequest.timeout.ms=4000")
+                .producer(ProducerConfig::new().partitioner(Plugin::new("mine")).interceptor(Plugin::new("seen")));
+        let producer = config.resolve_producer(&ProducerConfig::new().batch_size(50)).unwrap();
+        assert_eq!((producer.linger, producer.batch_size), (Duration::from_millis(7), 50));
+        assert_eq!(producer.request_timeout, Duration::from_secs(4));
+        assert!(matches!(producer.partitioning, Partitioning::Custom(_)));
+        assert_eq!(producer.interceptors.len(), 1);
+        // A section that was taken out, varied and given back says nothing twice.
+        let varied = config.resolve_producer(&config.producer_section().batch_size(50)).unwrap();
+        assert_eq!(varied, producer);
+        let other = ProducerConfig::new().partitioner(Partitioning::round_robin()).interceptor(Plugin::new("too"));
+        let other = config.resolve_producer(&other).unwrap();
+        assert_eq!((other.partitioning, other.interceptors.len()), (Partitioning::RoundRobin, 2));
+        // What both say must fit together.
+        let contradiction =
+            config.resolve_producer(&ProducerConfig::new().acks(Acks::One).set("enable.idempotence", true));
+        assert!(contradiction.unwrap_err().to_string().contains("acks=1 contradicts"));
+    }
+
+    #[test]
+    fn a_consumer_is_in_the_group_that_was_named_last_or_in_none() {
+        let config = Config::from_properties("bootstrap.servers=a\ngroup.id=file\nmax.poll.records=7");
+        let group = |section: &ConsumerConfig| {
+            let consumer = config.resolve_consumer(section).unwrap();
+            assert_eq!(consumer.max_poll_records, 7);
+            consumer.group_id.map(|id| id.to_string())
+        };
+        assert_eq!(group(&ConsumerConfig::default()).as_deref(), Some("file"));
+        assert_eq!(group(&ConsumerConfig::group("code")).as_deref(), Some("code"));
+        assert_eq!(group(&ConsumerConfig::standalone()), None);
+        assert_eq!(group(&ConsumerConfig::group("code").without_group()), None);
+        assert_eq!(group(&ConsumerConfig::standalone().set("group.id", "late")).as_deref(), Some("late"));
+        let alone = config.clone().consumer(ConsumerConfig::standalone());
+        assert_eq!(alone.resolve_consumer(&ConsumerConfig::default()).unwrap().group_id, None);
+        assert_eq!(alone.resolve_consumer(&ConsumerConfig::group("g")).unwrap().group_id.as_deref(), Some("g"));
     }
 
     #[test]
