@@ -43,6 +43,11 @@ apis! {
     DeleteRecords DELETE_RECORDS
     InitProducerId INIT_PRODUCER_ID
     OffsetForLeaderEpoch OFFSET_FOR_LEADER_EPOCH
+    AddPartitionsToTxn ADD_PARTITIONS_TO_TXN
+    AddOffsetsToTxn ADD_OFFSETS_TO_TXN
+    EndTxn END_TXN
+    WriteTxnMarkers WRITE_TXN_MARKERS
+    TxnOffsetCommit TXN_OFFSET_COMMIT
     DescribeAcls DESCRIBE_ACLS
     CreateAcls CREATE_ACLS
     DeleteAcls DELETE_ACLS
@@ -51,6 +56,9 @@ apis! {
     DeleteGroups DELETE_GROUPS
     IncrementalAlterConfigs INCREMENTAL_ALTER_CONFIGS
     DescribeCluster DESCRIBE_CLUSTER
+    DescribeProducers DESCRIBE_PRODUCERS
+    DescribeTransactions DESCRIBE_TRANSACTIONS
+    ListTransactions LIST_TRANSACTIONS
     DescribeTopicPartitions DESCRIBE_TOPIC_PARTITIONS
 }
 

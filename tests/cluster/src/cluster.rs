@@ -107,6 +107,12 @@ impl Builder {
         self
     }
 
+    /// The finalized level of `transaction.version`: 2 (KIP-890) or 1. Default 2.
+    pub fn transaction_version(mut self, level: i16) -> Self {
+        self.settings.transaction_version = level.clamp(1, 2);
+        self
+    }
+
     /// Acknowledges produce requests without checking or storing records: for measuring producers.
     pub fn sink(mut self) -> Self {
         self.settings.sink = true;
@@ -228,6 +234,11 @@ impl Cluster {
         self.shared.lock().records(topic)
     }
 
+    /// The records of a topic that a reader of committed records sees, partition after partition, in offset order.
+    pub fn committed_records(&self, topic: &str) -> Vec<StoredRecord> {
+        self.shared.lock().committed_records(topic)
+    }
+
     /// The offset that a group committed for a partition.
     pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
         self.shared.lock().committed(group, topic, partition)
@@ -277,5 +288,13 @@ impl Cluster {
     /// No such broker.
     pub fn move_coordinator(&self, group: &str, broker: i32) -> Result<(), EventError> {
         self.with(|brokers, now| brokers.move_coordinator(now, group, broker))
+    }
+
+    /// Makes a broker the coordinator of a transactional id.
+    ///
+    /// # Errors
+    /// No such broker.
+    pub fn move_transaction_coordinator(&self, id: &str, broker: i32) -> Result<(), EventError> {
+        self.with(|brokers, now| brokers.move_transaction_coordinator(now, id, broker))
     }
 }

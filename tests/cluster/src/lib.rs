@@ -15,8 +15,8 @@
 //! ```
 //!
 //! It is faithful to Kafka 4.4 where it has the feature: the order of checks, which errors come before an append and which
-//! after it, what a duplicate is answered, when a join is answered. It has no transactions, no KIP-848 groups, no SASL and
-//! no TLS; what it does not serve it does not announce.
+//! after it, what a duplicate is answered, when a join is answered, how a transaction ends and what its marker changes. It
+//! has no KIP-848 groups, no SASL and no TLS; what it does not serve it does not announce.
 
 mod acls;
 mod answer;
@@ -34,6 +34,7 @@ mod server;
 mod settings;
 mod state;
 mod topics;
+mod txns;
 
 pub use api::Api;
 pub use brokers::{Brokers, EventError, Peer};

@@ -1,10 +1,11 @@
 //! Requests that wait for something: writes for their replicas, fetches for data.
 
-use crate::answer::Ticket;
+use crate::answer::{Call, Ticket};
 use crate::serve::fetch::ParkedFetch;
 use crate::serve::produce::ParkedProduce;
 use crate::state::State;
-use klamm_core::Time;
+use klamm_core::wire::messages::{ProduceRequest, TxnOffsetCommitRequest};
+use klamm_core::{Now, Time, Timestamp};
 use std::collections::BTreeMap;
 
 /// See the module. Joins and syncs of groups wait in their groups.
@@ -12,8 +13,28 @@ use std::collections::BTreeMap;
 pub(crate) struct Parked {
     pub(crate) produces: BTreeMap<Ticket, ParkedProduce>,
     pub(crate) fetches: BTreeMap<Ticket, ParkedFetch>,
+    /// Writes that wait for a transaction coordinator; they are done even when nobody waits for their answer any more.
+    pub(crate) held: BTreeMap<Ticket, Held>,
     /// Something changed since the parked requests were looked at.
     pub(crate) stale: bool,
+}
+
+/// A write that waits for a transaction coordinator.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// When it is tried again.
+    pub(crate) at: Time,
+    /// When it came.
+    pub(crate) since: Time,
+    pub(crate) call: Call,
+    pub(crate) what: Write,
+}
+
+/// What is written.
+#[derive(Debug)]
+pub(crate) enum Write {
+    Records(ProduceRequest),
+    Offsets(TxnOffsetCommitRequest),
 }
 
 impl Parked {
@@ -25,6 +46,10 @@ impl Parked {
     fn next_deadline(&self) -> Option<Time> {
         let produces = self.produces.values().map(|p| p.deadline);
         produces.chain(self.fetches.values().map(|f| f.deadline)).min()
+    }
+
+    fn next_try(&self) -> Option<Time> {
+        self.held.values().map(|held| held.at).min()
     }
 }
 
@@ -40,6 +65,27 @@ impl State {
         for ticket in self.parked.fetches.keys().copied().collect::<Vec<_>>() {
             self.look_at_fetch(ticket);
         }
+        self.settle_markers();
+    }
+
+    /// Tries again the writes that waited for a transaction coordinator.
+    fn elapse_held(&mut self) {
+        let now = self.mono;
+        let due: Vec<Ticket> = self.parked.held.iter().filter(|(_, h)| h.at <= now).map(|(t, _)| *t).collect();
+        for ticket in due {
+            let Some(Held { since, mut call, what, .. }) = self.parked.held.remove(&ticket) else { continue };
+            call.now = Now { mono: now, wall: Timestamp(self.wall) };
+            match what {
+                Write::Records(request) => {
+                    let answer = self.produce(request, &call, since);
+                    self.give(ticket, answer);
+                }
+                Write::Offsets(request) => {
+                    let answer = self.commit_in_transaction(request, &call, since);
+                    self.give(ticket, answer);
+                }
+            }
+        }
     }
 
     /// The next time at which something happens by itself.
@@ -48,7 +94,9 @@ impl State {
         let sessions = self.nodes.values().filter_map(|node| node.expires).min();
         let copies = self.topics.iter().flat_map(|(_, t)| &t.partitions).filter_map(|p| p.copy_at).min();
         let groups = self.groups.next_deadline();
-        let all = [later, sessions, copies, self.expiry_check, self.parked.next_deadline(), groups];
+        let held = self.parked.next_try();
+        let transactions = self.next_transaction_deadline();
+        let all = [later, sessions, copies, self.expiry_check, self.parked.next_deadline(), groups, held, transactions];
         all.into_iter().flatten().min()
     }
 
@@ -74,6 +122,8 @@ impl State {
             self.fence(broker);
         }
         self.elapse_groups();
+        self.elapse_transactions();
+        self.elapse_held();
         if self.expiry_check.is_some_and(|at| at <= now) {
             self.expire_producers();
         }

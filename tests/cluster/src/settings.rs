@@ -22,6 +22,24 @@ pub struct Settings {
     pub min_insync_replicas: i32,
     /// `offsets.topic.num.partitions`. Default 50.
     pub offsets_partitions: i32,
+    /// `transaction.state.log.num.partitions`. Default 50.
+    pub transaction_partitions: i32,
+    /// The finalized level of `transaction.version`: 2 (KIP-890, the default) or 1.
+    pub transaction_version: i16,
+    /// `transaction.max.timeout.ms`. Default 15 min.
+    pub transaction_max_timeout: Duration,
+    /// `transaction.abort.timed.out.transaction.cleanup.interval.ms`. Default 100 ms (Kafka: 10 s).
+    pub transaction_check: Duration,
+    /// `transactional.id.expiration.ms`. Default 7 days.
+    pub transactional_id_expiration: Duration,
+    /// `transaction.remove.expired.transaction.cleanup.interval.ms`. Default 1 h.
+    pub transactional_id_expiration_check: Duration,
+    /// How long a transaction coordinator's writes take to be replicated; till then what they are about is answered
+    /// CONCURRENT_TRANSACTIONS. Default 0.
+    pub transaction_write: Duration,
+    /// How long after the decision the markers of a transaction are written, each after a time of its own between half of
+    /// this and this. Default 5 ms.
+    pub marker_delay: Duration,
     /// `group.initial.rebalance.delay.ms`. Default 50 ms (Kafka: 3 s).
     pub group_initial_delay: Duration,
     /// `group.min.session.timeout.ms`. Default 100 ms (Kafka: 6 s).
@@ -70,6 +88,14 @@ impl Default for Settings {
             default_replication: None,
             min_insync_replicas: 1,
             offsets_partitions: 50,
+            transaction_partitions: 50,
+            transaction_version: 2,
+            transaction_max_timeout: Duration::from_secs(900),
+            transaction_check: Duration::from_millis(100),
+            transactional_id_expiration: Duration::from_secs(7 * 24 * 3600),
+            transactional_id_expiration_check: Duration::from_secs(3600),
+            transaction_write: Duration::ZERO,
+            marker_delay: Duration::from_millis(5),
             group_initial_delay: Duration::from_millis(50),
             group_min_session: Duration::from_millis(100),
             group_max_session: Duration::from_secs(1800),

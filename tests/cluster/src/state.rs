@@ -10,6 +10,7 @@ use crate::log::Partition;
 use crate::parked::Parked;
 use crate::settings::Settings;
 use crate::topics::{OFFSETS, Topic, Topics};
+use crate::txns::Transactions;
 use klamm_core::rng::Rng;
 use klamm_core::wire::Uuid;
 use klamm_core::{ErrorCode, Time};
@@ -38,6 +39,12 @@ pub(crate) mod resource {
     pub(crate) const GROUP: i8 = 32;
 }
 
+/// The partition of `count` in which a coordinator keeps what goes by that name (broker-coord 0.4): Java's hash decides.
+pub(crate) fn partition_of(name: &str, count: i32) -> i32 {
+    let hash = name.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    (hash & i32::MAX) % count.max(1)
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -46,6 +53,7 @@ pub(crate) struct State {
     pub(crate) nodes: BTreeMap<i32, Node>,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
+    pub(crate) txns: Transactions,
     pub(crate) acls: Acls,
     /// What was set by IncrementalAlterConfigs on brokers and groups.
     pub(crate) configs: BTreeMap<(i8, String), BTreeMap<String, String>>,
@@ -81,6 +89,7 @@ impl State {
             settings,
             topics: Topics::default(),
             groups: Groups::default(),
+            txns: Transactions::default(),
             acls: Acls::default(),
             configs: BTreeMap::new(),
             faults: Vec::new(),
@@ -185,8 +194,7 @@ impl State {
 
     /// The partition of the offsets topic that a group lives in (broker-coord 0.4).
     pub(crate) fn group_partition(&self, group: &str) -> i32 {
-        let hash = group.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
-        (hash & i32::MAX) % self.settings.offsets_partitions.max(1)
+        partition_of(group, self.settings.offsets_partitions)
     }
 
     /// Whether `broker` coordinates the group (broker-coord 1.4).

@@ -179,6 +179,8 @@ fn every_api_can_be_refused_in_every_version() {
         IncrementalAlterConfigsRequest InitProducerIdRequest JoinGroupRequest LeaveGroupRequest ListGroupsRequest
         ListOffsetsRequest MetadataRequest { topics } OffsetCommitRequest OffsetFetchRequest { topics }
         OffsetForLeaderEpochRequest ProduceRequest SyncGroupRequest ApiVersionsRequest
+        AddOffsetsToTxnRequest AddPartitionsToTxnRequest DescribeProducersRequest DescribeTransactionsRequest
+        EndTxnRequest ListTransactionsRequest TxnOffsetCommitRequest WriteTxnMarkersRequest
     }
     lab.brokers.clear_faults();
     let peer = lab.connect(1);

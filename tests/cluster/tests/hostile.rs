@@ -39,6 +39,8 @@ fn arbitrary_requests_are_answered_in_their_own_form_or_not_at_all() {
         FindCoordinatorRequest HeartbeatRequest IncrementalAlterConfigsRequest InitProducerIdRequest JoinGroupRequest
         LeaveGroupRequest ListGroupsRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
         OffsetForLeaderEpochRequest ProduceRequest SyncGroupRequest
+        AddOffsetsToTxnRequest AddPartitionsToTxnRequest DescribeProducersRequest DescribeTransactionsRequest
+        EndTxnRequest ListTransactionsRequest TxnOffsetCommitRequest WriteTxnMarkersRequest
     }
 }
 

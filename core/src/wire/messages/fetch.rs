@@ -121,8 +121,8 @@ messages! {
         4.. => last_stable_offset: i64 = -1, ignorable;
         /// The first offset of the log, -1 if unknown.
         5.. => log_start_offset: i64 = -1, ignorable;
-        /// Aborted transactions whose records may be in this answer, in order of their first offset. Null when reading
-        /// uncommitted records.
+        /// Aborted transactions whose records may be in this answer, and some beyond it, in the order of their markers. Null
+        /// when reading uncommitted records.
         4.. => aborted_transactions: Option<Vec<AbortedTransaction>>, ignorable;
         /// The broker to read from instead (KIP-392), -1 if none.
         11.. => preferred_read_replica: BrokerId = BrokerId(-1);

@@ -1,7 +1,7 @@
 //! From a frame to the API that serves it (broker-data 1).
 
 use super::{Brokers, Peer};
-use crate::answer::{Answer, Call, Inflight, Later, Serve, Ticket};
+use crate::answer::{Answer, Call, Inflight, Later, Respond, Serve, Ticket};
 use crate::api::Api;
 use crate::fault::{Before, Effect};
 use crate::serve::api_versions;
@@ -87,12 +87,14 @@ macro_rules! route {
 }
 
 route! {
-    ApiVersionsRequest CreateAclsRequest CreatePartitionsRequest CreateTopicsRequest DeleteAclsRequest
-    DeleteGroupsRequest DeleteRecordsRequest DeleteTopicsRequest DescribeAclsRequest DescribeClusterRequest
-    DescribeConfigsRequest DescribeGroupsRequest DescribeTopicPartitionsRequest FetchRequest FindCoordinatorRequest
+    AddOffsetsToTxnRequest AddPartitionsToTxnRequest ApiVersionsRequest CreateAclsRequest CreatePartitionsRequest
+    CreateTopicsRequest DeleteAclsRequest DeleteGroupsRequest DeleteRecordsRequest DeleteTopicsRequest
+    DescribeAclsRequest DescribeClusterRequest DescribeConfigsRequest DescribeGroupsRequest DescribeProducersRequest
+    DescribeTopicPartitionsRequest DescribeTransactionsRequest EndTxnRequest FetchRequest FindCoordinatorRequest
     HeartbeatRequest IncrementalAlterConfigsRequest InitProducerIdRequest JoinGroupRequest LeaveGroupRequest
-    ListGroupsRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
-    OffsetForLeaderEpochRequest ProduceRequest SyncGroupRequest
+    ListGroupsRequest ListOffsetsRequest ListTransactionsRequest MetadataRequest OffsetCommitRequest
+    OffsetFetchRequest OffsetForLeaderEpochRequest ProduceRequest SyncGroupRequest TxnOffsetCommitRequest
+    WriteTxnMarkersRequest
 }
 
 impl State {
@@ -114,16 +116,22 @@ impl State {
                 }
             }
         }
-        match request.serve(self, call) {
-            Answer::Now(response) => self.finish(call.ticket, response),
+        let answer = request.serve(self, call);
+        self.give(call.ticket, answer);
+        Fate::Served
+    }
+
+    /// Does what an API said of a request.
+    pub(crate) fn give<R: Respond>(&mut self, ticket: Ticket, answer: Answer<R>) {
+        match answer {
+            Answer::Now(response) => self.finish(ticket, response),
             Answer::Parked => {}
-            Answer::Quiet => self.finish_quietly(call.ticket),
-            Answer::Close => self.finish_by_closing(call.ticket),
+            Answer::Quiet => self.finish_quietly(ticket),
+            Answer::Close => self.finish_by_closing(ticket),
             Answer::Stuck => {
-                self.inflight.remove(&call.ticket);
+                self.inflight.remove(&ticket);
             }
         }
-        Fate::Served
     }
 
     fn fault_for<R: Serve>(&mut self, request: &R, call: &Call) -> Option<Effect> {

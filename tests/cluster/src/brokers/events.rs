@@ -2,7 +2,7 @@
 
 use super::Brokers;
 use crate::state::State;
-use crate::topics::OFFSETS;
+use crate::topics::{OFFSETS, TRANSACTIONS};
 use klamm_core::Now;
 
 /// Why an event could not be brought about.
@@ -45,6 +45,8 @@ impl Brokers {
             self.forget(peer);
             self.closed.push_back(peer);
         }
+        // What it had in hand is not done any more.
+        self.state.parked.held.retain(|_, held| held.call.broker != broker);
         self.state.parked.stale = true;
         if self.state.settings.broker_session.is_zero() {
             self.state.fence(broker);
@@ -93,6 +95,14 @@ impl Brokers {
         self.state.need_offsets_topic();
         let partition = self.state.group_partition(group);
         self.move_leader(now, OFFSETS, partition, broker)
+    }
+
+    /// Makes `broker` the coordinator of a transactional id.
+    pub fn move_transaction_coordinator(&mut self, now: Now, id: &str, broker: i32) -> Result<(), EventError> {
+        self.set_time(now);
+        self.state.need_transaction_topic();
+        let partition = self.state.transaction_partition(id);
+        self.move_leader(now, TRANSACTIONS, partition, broker)
     }
 
     /// Takes a follower out of the in-sync replicas, as a leader does with one that lags too long.
@@ -163,8 +173,13 @@ impl State {
         partition.copy_later(now, lag, &policy);
         let after = partition.now;
         self.parked.stale = true;
-        if topic == OFFSETS && before.leader != after.leader {
-            self.move_groups(index);
+        if before.leader == after.leader {
+            return;
+        }
+        match topic {
+            OFFSETS => self.move_groups(index),
+            TRANSACTIONS => self.move_transactions(index),
+            _ => {}
         }
     }
 }

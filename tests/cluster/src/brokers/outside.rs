@@ -4,6 +4,7 @@ use super::Brokers;
 use crate::api::Api;
 use crate::fault::Fault;
 use crate::log::stored::{StoredRecord, open};
+use crate::log::transaction::Aborted;
 use crate::settings::Settings;
 use klamm_core::Now;
 use klamm_core::wire::Uuid;
@@ -121,6 +122,38 @@ impl Brokers {
             r.offset >= start
         });
         out
+    }
+
+    /// The records in the leaders' logs that a reader of committed records sees: those below the last stable offset whose
+    /// transaction was not aborted.
+    pub fn committed_records(&self, topic: &str) -> Vec<StoredRecord> {
+        let mut out = Vec::new();
+        for (index, partition) in self.state.topics.get(topic).into_iter().flat_map(|t| t.numbered()) {
+            let Some(leader) = partition.now.leader else { continue };
+            let (start, stable) = (partition.log.start, partition.last_stable(leader));
+            for batch in partition.log.from(start).take_while(|b| b.last < stable) {
+                let raw = batch.raw();
+                let within =
+                    |a: &Aborted| a.producer == raw.producer_id() && (a.first..=a.marker).contains(&batch.base);
+                if !(raw.is_transactional() && partition.log.aborted.iter().any(within)) {
+                    open(batch, index, &mut out);
+                }
+            }
+            out.retain(|r| r.partition != index || r.offset >= start);
+        }
+        out
+    }
+
+    /// The last stable offset of a partition, as its leader knows it.
+    pub fn last_stable_offset(&self, topic: &str, partition: i32) -> Option<i64> {
+        let partition = self.state.topics.get(topic)?.partition(partition)?;
+        Some(partition.last_stable(partition.now.leader?))
+    }
+
+    /// What the coordinator's log has of a transactional id: its state by name, its producer id and epoch.
+    pub fn transaction(&self, id: &str) -> Option<(&'static str, i64, i16)> {
+        let is = self.state.txns.get(id)?;
+        Some((is.phase.name(), is.identity.id, is.identity.epoch))
     }
 
     /// The offset that a group committed for a partition.

@@ -54,6 +54,8 @@ pub(crate) struct Group {
     pub(crate) join_deadline: Option<Time>,
     pub(crate) sync_deadline: Option<Time>,
     pub(crate) offsets: BTreeMap<(String, i32), Committed>,
+    /// Offsets of transactions that have not ended, by producer id (3.4).
+    pub(crate) uncertain: BTreeMap<i64, BTreeMap<(String, i32), Committed>>,
     /// When it was made or became empty.
     pub(crate) since: Time,
     /// What its coordinator wrote last: all that survives a move (1.7).
@@ -74,6 +76,7 @@ impl Group {
             join_deadline: None,
             sync_deadline: None,
             offsets: BTreeMap::new(),
+            uncertain: BTreeMap::new(),
             since: now,
             written: None,
         }

@@ -9,16 +9,19 @@ pub(crate) mod join;
 pub(crate) mod leave;
 pub(crate) mod member;
 pub(crate) mod offsets;
+pub(crate) mod pending;
 pub(crate) mod rebalance;
 pub(crate) mod sync;
 
 use crate::answer::Ticket;
+use crate::log::producer::Marker;
 use crate::serve::{join_group, sync_group};
-use crate::state::State;
+use crate::state::{State, partition_of};
 use crate::topics::OFFSETS;
 use group::{Group, Phase};
 use join::Joined;
 use klamm_core::{ErrorCode, Time};
+use offsets::Committed;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use sync::Synced;
@@ -43,6 +46,9 @@ pub(crate) struct Env {
 pub(crate) struct Groups {
     by_id: BTreeMap<String, Group>,
     loading: BTreeMap<i32, Time>,
+    writers: pending::Writers,
+    /// The position of the last commit.
+    position: u64,
 }
 
 impl Groups {
@@ -52,6 +58,15 @@ impl Groups {
 
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Group> {
         self.by_id.get_mut(id)
+    }
+
+    /// Keeps an offset; the group is there.
+    pub(crate) fn commit(&mut self, group: &str, place: (String, i32), mut committed: Committed) {
+        self.position += 1;
+        committed.position = self.position;
+        if let Some(group) = self.by_id.get_mut(group) {
+            group.offsets.insert(place, committed);
+        }
     }
 
     /// The group of that id, made if there is none.
@@ -71,6 +86,9 @@ impl Groups {
     pub(crate) fn forget_topic(&mut self, name: &str) {
         for group in self.by_id.values_mut() {
             group.offsets.retain(|(topic, _), _| topic != name);
+            for offsets in group.uncertain.values_mut() {
+                offsets.retain(|(topic, _), _| topic != name);
+            }
         }
     }
 
@@ -144,6 +162,12 @@ impl State {
         self.deliver(env);
     }
 
+    /// A marker in a partition of the offsets topic.
+    pub(crate) fn end_offsets(&mut self, partition: i32, marker: Marker, v2: bool) -> Result<(), ErrorCode> {
+        let count = self.settings.offsets_partitions;
+        self.groups.end_transaction(partition, |group| partition_of(group, count), marker, v2)
+    }
+
     /// Whether a group may be worked on: its coordinator is here and it is not empty-named.
     pub(crate) fn check_group(&self, broker: i32, group: &str) -> Result<(), ErrorCode> {
         if group.is_empty() {
@@ -168,12 +192,13 @@ impl Group {
     /// Becomes what the log says of it (1.7); false if the log says nothing.
     fn reload(&mut self, now: Time) -> bool {
         let offsets = std::mem::take(&mut self.offsets);
+        let uncertain = std::mem::take(&mut self.uncertain);
         let Some(written) = self.written.take() else {
-            let simple = !offsets.is_empty();
-            *self = Group { offsets, ..Group::new(now) };
+            let simple = !offsets.is_empty() || !uncertain.is_empty();
+            *self = Group { offsets, uncertain, ..Group::new(now) };
             return simple;
         };
-        let back = Group { offsets, ..(*written).clone() };
+        let back = Group { offsets, uncertain, ..(*written).clone() };
         *self = Group { written: Some(written), ..back };
         for member in &mut self.members {
             member.join = None;
@@ -190,6 +215,7 @@ impl Group {
         self.written = None;
         let mut copy = self.clone();
         copy.offsets.clear();
+        copy.uncertain.clear();
         copy.pending.clear();
         copy.join_deadline = None;
         copy.sync_deadline = None;

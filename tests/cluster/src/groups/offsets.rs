@@ -9,6 +9,8 @@ pub(crate) struct Committed {
     pub(crate) offset: i64,
     pub(crate) leader_epoch: i32,
     pub(crate) metadata: String,
+    /// Where it stands in the order of all commits.
+    pub(crate) position: u64,
 }
 
 impl Group {

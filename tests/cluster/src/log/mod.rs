@@ -7,6 +7,7 @@ pub(crate) mod partition;
 pub(crate) mod producer;
 pub(crate) mod read;
 pub(crate) mod stored;
+pub(crate) mod transaction;
 pub(crate) mod validate;
 
 pub(crate) use partition::Partition;

@@ -17,8 +17,9 @@ impl Found {
 }
 
 impl Partition {
-    /// The offset for a timestamp or one of its special values, as the leader answers it.
-    pub(crate) fn find(&self, timestamp: i64, version: i16) -> Result<Found, ErrorCode> {
+    /// The offset for a timestamp or one of its special values, as the leader answers it; with `committed_only` to a
+    /// reader of committed records.
+    pub(crate) fn find(&self, timestamp: i64, version: i16, committed_only: bool) -> Result<Found, ErrorCode> {
         let since = match timestamp {
             -3 => 7,
             -4 => 8,
@@ -30,6 +31,10 @@ impl Partition {
             return Err(ErrorCode::UNSUPPORTED_VERSION);
         }
         let hw = self.high_watermark();
+        let bound = match self.now.leader {
+            Some(leader) if committed_only => self.last_stable(leader),
+            _ => hw,
+        };
         // 7.1: after an election the new leader does not know yet how far the data is committed.
         let lagging = hw < self.epoch_start;
         let unknown = if version >= 5 { ErrorCode::OFFSET_NOT_AVAILABLE } else { ErrorCode::LEADER_NOT_AVAILABLE };
@@ -40,10 +45,10 @@ impl Partition {
                 Ok(Found { offset: start, timestamp: -1, epoch })
             }
             -1 | -3 if lagging => Err(unknown),
-            -1 => Ok(Found { offset: hw, timestamp: -1, epoch: self.now.epoch }),
+            -1 => Ok(Found { offset: bound, timestamp: -1, epoch: self.now.epoch }),
             -3 => Ok(self.newest()),
             -5 | -6 => Ok(Found::NOTHING),
-            _ => match self.first_since(timestamp).filter(|found| found.offset < hw) {
+            _ => match self.first_since(timestamp).filter(|found| found.offset < bound) {
                 Some(found) => Ok(found),
                 None if lagging => Err(unknown),
                 None => Ok(Found::NOTHING),

@@ -1,8 +1,9 @@
 //! One partition and its replicas: who leads, who has what, how far it is committed (broker-data 5).
 
 use super::batch::Raw;
-use super::producer::{Entry, Producers, Stamp};
+use super::producer::{Entry, Producers, Stamp, Terms};
 use super::stored::Log;
+use super::transaction::marker_of;
 use super::validate::{Refusal, validate};
 use crate::configs::Policy;
 use klamm_core::{ErrorCode, Time};
@@ -67,6 +68,10 @@ pub(crate) struct Append<'a> {
     pub(crate) mono: Time,
     pub(crate) wall: i64,
     pub(crate) lag: Duration,
+    /// The coordinator said that the partition belongs to the batch's transaction.
+    pub(crate) verified: bool,
+    /// The producer speaks transactions v2.
+    pub(crate) v2: bool,
 }
 
 impl Partition {
@@ -109,7 +114,7 @@ impl Partition {
     }
 
     /// 3, note 3.
-    fn enough_in_sync(&self, policy: &Policy) -> bool {
+    pub(crate) fn enough_in_sync(&self, policy: &Policy) -> bool {
         self.isr.len() as i64 >= policy.min_isr.min(self.replicas.len() as i64)
     }
 
@@ -136,13 +141,14 @@ impl Partition {
                 let log_append_time = max_timestamp;
                 return Ok(Appended { base_offset, last_offset, log_append_time, duplicate: true });
             }
-            copy.producers.check(stamp).map_err(Refusal::with_start)?;
+            let terms = Terms { transactional: raw.is_transactional(), verified: how.verified, v2: how.v2 };
+            copy.producers.check(stamp, terms).map_err(Refusal::with_start)?;
         }
         let base_offset = self.log.append(raw, epoch, how.policy, how.wall);
         copy.end = self.log.end;
         if stamp.id >= 0 {
             let max = if how.policy.log_append_time { how.wall } else { raw.max_timestamp() };
-            copy.producers.note(stamp, base_offset, max);
+            copy.producers.note(stamp, base_offset, max, raw.is_transactional());
         }
         self.copy_later(how.mono, how.lag, how.policy);
         let log_append_time = if how.policy.log_append_time { how.wall } else { -1 };
@@ -189,6 +195,7 @@ impl Partition {
                 copy.end = log.end;
                 copy.acked = copy.end;
                 copy.high_watermark = copy.high_watermark.max(known.min(copy.end));
+                copy.producers.settle(copy.high_watermark);
             }
         }
         self.commit(policy);
@@ -204,6 +211,7 @@ impl Partition {
         let least = self.isr.iter().filter_map(known).min();
         if let (Some(least), Some(copy)) = (least, self.copies.get_mut(&leader)) {
             copy.high_watermark = copy.high_watermark.max(least);
+            copy.producers.settle(copy.high_watermark);
         }
     }
 
@@ -219,14 +227,16 @@ impl Partition {
 pub(crate) fn replay(producers: &mut Producers, log: &Log, from: i64) {
     for batch in log.from(from).filter(|b| b.base >= from) {
         let raw = batch.raw();
-        if raw.producer_id() >= 0 {
+        if let Some(marker) = marker_of(raw) {
+            producers.note_marker(marker, batch.base, batch.max_timestamp);
+        } else if raw.producer_id() >= 0 {
             let stamp = Stamp {
                 id: raw.producer_id(),
                 epoch: raw.producer_epoch(),
                 first: raw.base_sequence(),
                 count: raw.count(),
             };
-            producers.note(stamp, batch.base, batch.max_timestamp);
+            producers.note(stamp, batch.base, batch.max_timestamp, raw.is_transactional());
         }
     }
 }

@@ -6,6 +6,8 @@ use bytes::{Bytes, BytesMut};
 /// The bytes between an offset and the bound that a reader may see.
 pub(crate) struct Slice {
     pub(crate) records: Bytes,
+    /// The offset behind the last batch of which there is anything.
+    pub(crate) end: i64,
 }
 
 impl Partition {
@@ -36,6 +38,7 @@ impl Partition {
     pub(crate) fn read(&self, offset: i64, bound: i64, limit: usize, whole_first: bool) -> Slice {
         let mut out = BytesMut::new();
         let mut segment = None;
+        let mut end = offset;
         for batch in self.log.from(offset).take_while(|b| b.last < bound) {
             if *segment.get_or_insert(batch.segment) != batch.segment {
                 break;
@@ -43,17 +46,19 @@ impl Partition {
             let room = limit.saturating_sub(out.len());
             if batch.bytes.len() <= room {
                 out.extend_from_slice(&batch.bytes);
+                end = batch.last + 1;
                 continue;
             }
             if out.is_empty() {
                 if whole_first {
-                    return Slice { records: batch.bytes.clone() };
+                    return Slice { records: batch.bytes.clone(), end: batch.last + 1 };
                 }
                 break;
             }
             out.extend_from_slice(&batch.bytes[..room]);
+            end = batch.last + 1;
             break;
         }
-        Slice { records: out.freeze() }
+        Slice { records: out.freeze(), end }
     }
 }

@@ -1,6 +1,7 @@
 //! The bytes of a partition: batches in offset order, with the epochs in which they were written.
 
 use super::batch::{Raw, records};
+use super::transaction::Aborted;
 use crate::configs::Policy;
 use bytes::Bytes;
 use klamm_core::codec::{Codec, Compression};
@@ -33,6 +34,8 @@ pub(crate) struct Log {
     pub(crate) end: i64,
     /// For each leader epoch its first offset (LeaderEpochFileCache).
     pub(crate) epochs: Vec<(i32, i64)>,
+    /// The aborted transactions, in the order of their markers.
+    pub(crate) aborted: Vec<Aborted>,
     segment: u32,
     segment_bytes: i64,
 }
@@ -81,6 +84,7 @@ impl Log {
         self.end = self.batches.back().map_or(end.min(self.end), |b| b.last + 1).max(self.start);
         let end = self.end;
         self.epochs.retain(|(_, start)| *start <= end);
+        self.aborted.retain(|a| a.marker < end);
     }
 
     /// DeleteRecords: moves the start; whole batches below it are freed.
@@ -89,6 +93,7 @@ impl Log {
         while self.batches.front().is_some_and(|b| b.last < self.start) {
             self.batches.pop_front();
         }
+        self.aborted.retain(|a| a.marker >= self.start);
     }
 
     /// The batches from the one that contains `offset` on; in a gap, from the next (6.13).
@@ -120,14 +125,15 @@ impl Log {
     }
 }
 
-fn seal(bytes: &mut [u8]) {
+/// Puts the checksum over what it covers.
+pub(crate) fn seal(bytes: &mut [u8]) {
     let crc = klamm_core::record::crc32c(&bytes[21..]);
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
 }
 
 /// 3, note 11: a topic whose `compression.type` is not `producer` stores batches in its own codec.
 fn recompress(raw: Raw<'_>, policy: &Policy) -> Option<Vec<u8>> {
-    let codec = policy.compression.filter(|codec| codec.id() != raw.codec())?;
+    let codec = policy.compression.filter(|codec| codec.id() != raw.codec() && !raw.is_control())?;
     let plain = raw.unpack().ok()?;
     let mut body = Vec::new();
     if codec == Codec::None {
@@ -168,11 +174,17 @@ pub struct StoredRecord {
     pub sequence: i32,
     /// The epoch of the leader that appended it.
     pub leader_epoch: i32,
+    /// Whether it was written within a transaction.
+    pub transactional: bool,
 }
 
 /// The records of one batch, for a test that looks at the log.
 pub(crate) fn open(batch: &Stored, partition: i32, out: &mut Vec<StoredRecord>) {
     let raw = batch.raw();
+    // Markers are the log's own.
+    if raw.is_control() {
+        return;
+    }
     let Ok(plain) = raw.unpack() else { return };
     let own = |field: Option<&[u8]>| field.map(Bytes::copy_from_slice);
     for record in records(&plain).map_while(Result::ok) {
@@ -193,6 +205,7 @@ pub(crate) fn open(batch: &Stored, partition: i32, out: &mut Vec<StoredRecord>) 
             producer_epoch: raw.producer_epoch(),
             sequence: if raw.producer_id() < 0 { -1 } else { (sequence & i64::from(i32::MAX)) as i32 },
             leader_epoch: batch.epoch,
+            transactional: raw.is_transactional(),
         });
     }
 }

@@ -10,7 +10,9 @@ use klamm_core::wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
 /// Name, highest level and finalized level of the features of a fresh 4.4 cluster whose level a client may look at.
 const FEATURES: &[(&str, i16, i16, i16)] =
-    &[("group.version", 0, 1, 1), ("metadata.version", 7, 33, 33), ("transaction.version", 0, 2, 2)];
+    &[("group.version", 0, 1, 1), ("metadata.version", 7, 33, 33), (TRANSACTION_VERSION, 0, 2, 2)];
+/// Its level is the cluster's to choose.
+const TRANSACTION_VERSION: &str = "transaction.version";
 
 fn entry(api: Api) -> ApiVersion {
     let (min_version, max_version) = api.versions();
@@ -52,6 +54,7 @@ impl Serve for ApiVersionsRequest {
             _ => return Answer::Now(self.refuse(ErrorCode::INVALID_REQUEST)),
         }
         // In version 3 features whose lowest level is 0 are left out.
+        let transactions = state.settings.transaction_version;
         let shown = |min: i16| call.version >= 4 || min > 0;
         Answer::Now(ApiVersionsResponse {
             api_keys: Api::ALL.iter().copied().map(entry).collect(),
@@ -67,7 +70,8 @@ impl Serve for ApiVersionsRequest {
             finalized_features_epoch: 1,
             finalized_features: FEATURES
                 .iter()
-                .map(|&(name, .., level)| FinalizedFeatureKey {
+                .map(|&(name, .., fresh)| (name, if name == TRANSACTION_VERSION { transactions } else { fresh }))
+                .map(|(name, level)| FinalizedFeatureKey {
                     name: name.to_owned(),
                     max_version_level: level,
                     min_version_level: level,

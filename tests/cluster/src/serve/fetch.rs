@@ -5,11 +5,12 @@ use crate::answer::{Answer, Call, Respond, Serve, Ticket};
 use crate::fault::After;
 use crate::fetch_session::{Context, Item, Told};
 use crate::log::Partition;
+use crate::log::transaction::Aborted;
 use crate::state::State;
 use bytes::{Bytes, BytesMut};
 use klamm_core::wire::Uuid;
 use klamm_core::wire::messages::fetch::{
-    EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use klamm_core::wire::messages::{FetchRequest, FetchResponse};
 use klamm_core::{BrokerId, ErrorCode, Time};
@@ -48,6 +49,7 @@ struct Readable<'a> {
     /// The first offset that is not shown.
     bound: i64,
     high_watermark: i64,
+    last_stable: i64,
     diverging: Option<(i32, i64)>,
 }
 
@@ -87,13 +89,21 @@ impl State {
             }
         }
         if self.settings.prepared.is_some() && item.offset >= 0 {
-            return Ok(Readable { partition, bound: ENDLESS, high_watermark: ENDLESS, diverging });
+            return Ok(Readable {
+                partition,
+                bound: ENDLESS,
+                high_watermark: ENDLESS,
+                last_stable: ENDLESS,
+                diverging,
+            });
         }
         if diverging.is_none() && (item.offset < partition.log.start || item.offset > end) {
             return inner(ErrorCode::OFFSET_OUT_OF_RANGE);
         }
-        // Without transactions the last stable offset is the high watermark (5.3), for both isolation levels.
-        Ok(Readable { partition, bound: high_watermark, high_watermark, diverging })
+        // 6.20.
+        let last_stable = partition.last_stable(fetch.broker);
+        let bound = if fetch.committed_only { last_stable } else { high_watermark };
+        Ok(Readable { partition, bound, high_watermark, last_stable, diverging })
     }
 
     /// Reads every partition in order; the flag says whether the answer must not wait (6.15).
@@ -112,12 +122,19 @@ impl State {
                 Ok(found) => {
                     any_readable = true;
                     let limit = left.min(usize::try_from(item.max_bytes).unwrap_or(0));
-                    let records = match (found.diverging, &self.settings.prepared) {
-                        (Some(_), _) => Bytes::new(),
-                        (None, Some(batch)) => repeat(batch, item.offset, limit),
-                        // 6.11: the first partition that yields anything may exceed the limits by its first batch.
-                        (None, None) => found.partition.read(item.offset, found.bound, limit, total == 0).records,
+                    let (records, end) = match (found.diverging, &self.settings.prepared) {
+                        (Some(_), _) => (Bytes::new(), item.offset),
+                        (None, Some(batch)) => (repeat(batch, item.offset, limit), item.offset),
+                        (None, None) => {
+                            // 6.11: the first partition that yields anything may exceed the limits by its first batch.
+                            let slice = found.partition.read(item.offset, found.bound, limit, total == 0);
+                            (slice.records, slice.end)
+                        }
                     };
+                    let aborted_transactions = fetch.committed_only.then(|| match records.is_empty() {
+                        true => Vec::new(),
+                        false => named(found.partition.aborted(item.offset, end, fetch.broker)),
+                    });
                     // 6.19: a start beyond what is committed is not waited for.
                     at_once |= found.diverging.is_some() || item.offset > found.bound;
                     total += records.len();
@@ -126,9 +143,9 @@ impl State {
                     PartitionData {
                         partition_index: item.index,
                         high_watermark: found.high_watermark,
-                        last_stable_offset: found.high_watermark,
+                        last_stable_offset: found.last_stable,
                         log_start_offset: found.partition.log.start,
-                        aborted_transactions: fetch.committed_only.then(Vec::new),
+                        aborted_transactions,
                         records: Some(records),
                         diverging_epoch: EpochEndOffset { epoch, end_offset },
                         ..Default::default()
@@ -232,6 +249,10 @@ impl State {
             }
         }
     }
+}
+
+fn named(aborted: Vec<Aborted>) -> Vec<AbortedTransaction> {
+    aborted.into_iter().map(|a| AbortedTransaction { producer_id: a.producer, first_offset: a.first }).collect()
 }
 
 fn missing(partition_index: i32, miss: Miss) -> PartitionData {

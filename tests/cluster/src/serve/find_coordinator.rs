@@ -3,7 +3,7 @@
 use super::spoil;
 use crate::answer::{Answer, Call, Respond, Serve};
 use crate::state::State;
-use crate::topics::OFFSETS;
+use crate::topics::{OFFSETS, TRANSACTIONS};
 use klamm_core::wire::messages::find_coordinator::Coordinator;
 use klamm_core::wire::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 use klamm_core::{BrokerId, ErrorCode};
@@ -21,21 +21,19 @@ fn failed(key: &str, error_code: ErrorCode, text: &str) -> Coordinator {
 
 impl State {
     fn find_coordinator(&mut self, key: &str, key_type: i8, call: &Call) -> Coordinator {
-        match key_type {
-            0 => {}
-            // Said plainly, and fatal to a client: there are no transactions and no share groups here.
-            1 | 2 => {
-                return failed(key, ErrorCode::UNSUPPORTED_VERSION, "this cluster coordinates classic groups only");
-            }
-            _ => return failed(key, ErrorCode::INVALID_REQUEST, ""),
-        }
         let unavailable = failed(key, ErrorCode::COORDINATOR_NOT_AVAILABLE, "");
         // 1.1: the topic is asked for, the next try succeeds.
-        if !self.need_offsets_topic() {
+        let (topic, index, there) = match key_type {
+            0 => (OFFSETS, self.group_partition(key), self.need_offsets_topic()),
+            1 => (TRANSACTIONS, self.transaction_partition(key), self.need_transaction_topic()),
+            // Said plainly, and fatal to a client: there are no share groups here.
+            2 => return failed(key, ErrorCode::UNSUPPORTED_VERSION, "this cluster has no share groups"),
+            _ => return failed(key, ErrorCode::INVALID_REQUEST, ""),
+        };
+        if !there {
             return unavailable;
         }
-        let index = self.group_partition(key);
-        let known = self.topics.get(OFFSETS).and_then(|t| t.partition(index));
+        let known = self.topics.get(topic).and_then(|t| t.partition(index));
         // 1.3: the answer is this broker's view.
         let leader = known.and_then(|p| p.leadership(call.broker, call.now.mono).leader);
         match leader.and_then(|b| Some((b, self.endpoint(b)?))) {

@@ -43,7 +43,7 @@ impl Serve for ListOffsetsRequest {
             }
             let found = state
                 .led_partition(topic, asked.partition_index, asked.current_leader_epoch, call.broker)
-                .and_then(|p| p.find(asked.timestamp, call.version));
+                .and_then(|p| p.find(asked.timestamp, call.version, self.isolation_level == 1));
             match found {
                 Err(code) => failed(asked.partition_index, code),
                 Ok(found) => ListOffsetsPartitionResponse {

@@ -12,7 +12,7 @@ use klamm_core::wire::messages::offset_commit::{
 use klamm_core::wire::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
 /// `offset.metadata.max.bytes`.
-const MOST_METADATA: usize = 4096;
+pub(super) const MOST_METADATA: usize = 4096;
 
 fn told(partition_index: i32, error_code: ErrorCode) -> OffsetCommitResponsePartition {
     OffsetCommitResponsePartition { partition_index, error_code }
@@ -20,8 +20,8 @@ fn told(partition_index: i32, error_code: ErrorCode) -> OffsetCommitResponsePart
 
 impl State {
     /// The name of the topic that a commit means (3.1).
-    fn committed_topic(&self, name: &str, id: Uuid, version: i16) -> Result<String, ErrorCode> {
-        if version >= 10 {
+    pub(super) fn committed_topic(&self, name: &str, id: Uuid, uses_ids: bool) -> Result<String, ErrorCode> {
+        if uses_ids {
             return self.topics.name(id).map(str::to_owned).ok_or(ErrorCode::UNKNOWN_TOPIC_ID);
         }
         self.topics.get(name).map(|_| name.to_owned()).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
@@ -55,11 +55,9 @@ impl State {
         if metadata.encode_utf16().count() > MOST_METADATA {
             return ErrorCode::OFFSET_METADATA_TOO_LARGE;
         }
-        let committed =
-            Committed { offset: asked.committed_offset, leader_epoch: asked.committed_leader_epoch, metadata };
-        if let Some(group) = self.groups.get_mut(group) {
-            group.offsets.insert((topic.to_owned(), asked.partition_index), committed);
-        }
+        let (offset, leader_epoch) = (asked.committed_offset, asked.committed_leader_epoch);
+        let committed = Committed { offset, leader_epoch, metadata, position: 0 };
+        self.groups.commit(group, (topic.to_owned(), asked.partition_index), committed);
         ErrorCode::NONE
     }
 }
@@ -69,7 +67,7 @@ impl Serve for OffsetCommitRequest {
         let mut topics: Vec<OffsetCommitResponseTopic> = Vec::new();
         let mut good: Vec<(usize, String, &OffsetCommitRequestPartition)> = Vec::new();
         for (at, topic) in self.topics.iter().enumerate() {
-            let named = state.committed_topic(&topic.name, topic.topic_id, call.version);
+            let named = state.committed_topic(&topic.name, topic.topic_id, call.version >= 10);
             let mut partitions = Vec::new();
             for p in &topic.partitions {
                 let known =

@@ -35,13 +35,24 @@ fn unknown_id(topic: &OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {
 }
 
 impl State {
-    fn fetch_offsets(&self, asked: &OffsetFetchRequestGroup, call: &Call) -> OffsetFetchResponseGroup {
+    fn fetch_offsets(
+        &self,
+        asked: &OffsetFetchRequestGroup,
+        require_stable: bool,
+        call: &Call,
+    ) -> OffsetFetchResponseGroup {
         let group_id = asked.group_id.clone();
         if let Err(error_code) = self.check_group_for_offsets(call.broker, &group_id) {
             return OffsetFetchResponseGroup { group_id, topics: Vec::new(), error_code };
         }
         let group = self.groups.get(&group_id);
         let find = |name: &str, index: i32| group.and_then(|g| g.offsets.get(&(name.to_owned(), index)));
+        // With it, what an open transaction may still change is not told.
+        let told = |name: &str, index: i32, found: Option<&Committed>| {
+            let unstable = require_stable && group.is_some_and(|g| g.is_unstable(name, index));
+            let error_code = if unstable { ErrorCode::UNSTABLE_OFFSET_COMMIT } else { ErrorCode::NONE };
+            OffsetFetchResponsePartitions { error_code, ..entry(index, found.filter(|_| !unstable)) }
+        };
         let uses_ids = call.version >= 10;
         let topics = match &asked.topics {
             Some(topics) => topics
@@ -52,14 +63,14 @@ impl State {
                     OffsetFetchResponseTopics {
                         name: if uses_ids { String::new() } else { name.to_owned() },
                         topic_id: topic.topic_id,
-                        partitions: topic.partition_indexes.iter().map(|i| entry(*i, find(name, *i))).collect(),
+                        partitions: topic.partition_indexes.iter().map(|i| told(name, *i, find(name, *i))).collect(),
                     }
                 })
                 .collect(),
             None => {
                 let mut all: BTreeMap<&str, Vec<OffsetFetchResponsePartitions>> = BTreeMap::new();
                 for ((topic, index), committed) in group.iter().flat_map(|g| &g.offsets) {
-                    all.entry(topic).or_default().push(entry(*index, Some(committed)));
+                    all.entry(topic).or_default().push(told(topic, *index, Some(committed)));
                 }
                 all.into_iter()
                     .map(|(name, partitions)| OffsetFetchResponseTopics {
@@ -132,11 +143,12 @@ fn old_form(group: OffsetFetchResponseGroup, asked: &OffsetFetchRequestGroup, ve
 impl Serve for OffsetFetchRequest {
     fn serve(self, state: &mut State, call: &Call) -> Answer<OffsetFetchResponse> {
         if call.version >= 8 {
-            let groups = self.groups.iter().map(|group| state.fetch_offsets(group, call)).collect();
+            let groups =
+                self.groups.iter().map(|group| state.fetch_offsets(group, self.require_stable, call)).collect();
             return Answer::Now(OffsetFetchResponse { groups, ..Default::default() });
         }
         let asked = single(&self);
-        let found = state.fetch_offsets(&asked, call);
+        let found = state.fetch_offsets(&asked, self.require_stable, call);
         Answer::Now(old_form(found, &asked, call.version))
     }
 

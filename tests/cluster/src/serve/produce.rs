@@ -5,8 +5,10 @@ use crate::answer::{Answer, Call, Respond, Serve, Ticket};
 use crate::log::batch::Raw;
 use crate::log::partition::Append;
 use crate::log::validate::{Refusal, is_malformed, only_batch};
+use crate::parked::{Held, Write};
 use crate::state::State;
 use crate::topics::is_internal;
+use crate::txns::guard::{Guards, Verdict};
 use klamm_core::wire::Uuid;
 use klamm_core::wire::messages::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceData, PartitionProduceResponse,
@@ -53,7 +55,14 @@ fn failed(index: i32, refusal: Refusal, start: i64) -> PartitionProduceResponse 
 
 impl State {
     /// 3.3 to 3.25 and the append for one partition.
-    fn produce_to(&mut self, part: &mut Part, data: &PartitionProduceData, request: &ProduceRequest, call: &Call) {
+    fn produce_to(
+        &mut self,
+        part: &mut Part,
+        data: &PartitionProduceData,
+        request: &ProduceRequest,
+        call: &Call,
+        guards: &Guards,
+    ) {
         let index = data.index;
         let bare = |code| failed(index, Refusal::bare(code), -1);
         let named = if call.version >= 13 {
@@ -80,10 +89,12 @@ impl State {
             Ok(raw) => raw,
             Err(refusal) => return part.response = failed(index, refusal, -1),
         };
-        // 3.8: no transaction was ever begun here.
-        if raw.is_transactional() {
-            return part.response = bare(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
-        }
+        // 3.8.
+        let guard = guards.get(&(part.topic.clone(), index)).cloned().unwrap_or(Ok(false));
+        let verified = match guard {
+            Ok(verified) => verified,
+            Err(refusal) => return part.response = failed(index, refusal, -1),
+        };
         if !matches!(request.acks, -1..=1) {
             return part.response = bare(ErrorCode::INVALID_REQUIRED_ACKS);
         }
@@ -104,6 +115,8 @@ impl State {
             mono: call.now.mono,
             wall: call.now.wall.as_millis(),
             lag,
+            verified,
+            v2: call.version >= 12,
         };
         match partition.append(raw, &how) {
             Err(refusal) => part.response = failed(index, refusal, start),
@@ -123,6 +136,60 @@ impl State {
             }
         }
         self.parked.stale = true;
+    }
+
+    /// The request, as often as it takes until the transaction coordinator has answered.
+    pub(crate) fn produce(&mut self, request: ProduceRequest, call: &Call, since: Time) -> Answer<ProduceResponse> {
+        let all = || request.topic_data.iter().flat_map(|t| &t.partition_data);
+        let records = |p: &PartitionProduceData| p.records.clone().unwrap_or_default();
+        let transactional =
+            |p: &PartitionProduceData| Raw::split(&records(p)).is_some_and(|(b, _)| b.is_transactional());
+        let mut refusal = None;
+        if all().any(|p| is_malformed(&records(p))) {
+            refusal = Some(ErrorCode::CORRUPT_MESSAGE);
+        } else if request.transactional_id.is_none() && all().any(transactional) {
+            refusal = Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+        }
+        if let Some(code) = refusal {
+            return if request.acks == 0 { Answer::Close } else { Answer::Now(request.refuse(code)) };
+        }
+        let guards = match self.guard(&request, call, since) {
+            Verdict::Go(guards) => guards,
+            Verdict::Hold(at) => {
+                let held = Held { at, since, call: call.clone(), what: Write::Records(request) };
+                self.parked.held.insert(call.ticket, held);
+                return Answer::Parked;
+            }
+            Verdict::Refuse if request.acks == 0 => return Answer::Close,
+            Verdict::Refuse => {
+                let text = "transactional records of more than one producer id";
+                return Answer::Now(refuse_all(&request, ErrorCode::INVALID_PRODUCER_ID_MAPPING, Some(text)));
+            }
+        };
+        let mut parts = Vec::new();
+        for topic in &request.topic_data {
+            for (at, data) in topic.partition_data.iter().enumerate() {
+                // The same partition twice: only the last one counts.
+                if topic.partition_data[at + 1..].iter().any(|later| later.index == data.index) {
+                    continue;
+                }
+                let (topic, id) = (topic.name.clone(), topic.topic_id);
+                let mut part = Part { topic, id, wait: None, response: PartitionProduceResponse::default() };
+                self.produce_to(&mut part, data, &request, call, &guards);
+                parts.push(part);
+            }
+        }
+        if request.acks == 0 {
+            // 1.14.
+            let failed = parts.iter().any(|p| !p.response.error_code.is_ok());
+            return if failed { Answer::Close } else { Answer::Quiet };
+        }
+        let wait = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+        let parked =
+            ParkedProduce { deadline: call.now.mono + wait, broker: call.broker, version: call.version, parts };
+        self.parked.produces.insert(call.ticket, parked);
+        self.look_at_produce(call.ticket);
+        Answer::Parked
     }
 
     /// 3.26 to 3.30: whether the answer can be given; gives it.
@@ -200,6 +267,29 @@ impl State {
     }
 }
 
+/// The same answer for every partition of a request.
+fn refuse_all(request: &ProduceRequest, error_code: ErrorCode, message: Option<&str>) -> ProduceResponse {
+    ProduceResponse {
+        responses: request
+            .topic_data
+            .iter()
+            .map(|topic| TopicProduceResponse {
+                name: topic.name.clone(),
+                topic_id: topic.topic_id,
+                partition_responses: topic
+                    .partition_data
+                    .iter()
+                    .map(|p| {
+                        let refusal = Refusal { message: message.map(str::to_owned), ..Refusal::bare(error_code) };
+                        failed(p.index, refusal, -1)
+                    })
+                    .collect(),
+            })
+            .collect(),
+        ..Default::default()
+    }
+}
+
 impl Serve for ProduceRequest {
     fn serve(self, state: &mut State, call: &Call) -> Answer<ProduceResponse> {
         let all = || self.topic_data.iter().flat_map(|t| &t.partition_data);
@@ -207,65 +297,12 @@ impl Serve for ProduceRequest {
         if all().any(|p| p.records.is_none()) {
             return Answer::Stuck;
         }
-        let records = |p: &PartitionProduceData| p.records.clone().unwrap_or_default();
-        let transactional =
-            |p: &PartitionProduceData| Raw::split(&records(p)).is_some_and(|(b, _)| b.is_transactional());
-        let mut refusal = None;
-        if all().any(|p| is_malformed(&records(p))) {
-            refusal = Some(ErrorCode::CORRUPT_MESSAGE);
-        } else if self.transactional_id.is_none() && all().any(transactional) {
-            refusal = Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
-        }
-        if let Some(code) = refusal {
-            return if self.acks == 0 { Answer::Close } else { Answer::Now(self.refuse(code)) };
-        }
-        let mut parts = Vec::new();
-        for topic in &self.topic_data {
-            for (at, data) in topic.partition_data.iter().enumerate() {
-                // The same partition twice: only the last one counts.
-                if topic.partition_data[at + 1..].iter().any(|later| later.index == data.index) {
-                    continue;
-                }
-                let (topic, id) = (topic.name.clone(), topic.topic_id);
-                let mut part = Part { topic, id, wait: None, response: PartitionProduceResponse::default() };
-                state.produce_to(&mut part, data, &self, call);
-                parts.push(part);
-            }
-        }
-        if self.acks == 0 {
-            // 1.14.
-            let failed = parts.iter().any(|p| !p.response.error_code.is_ok());
-            return if failed { Answer::Close } else { Answer::Quiet };
-        }
-        let wait = Duration::from_millis(u64::try_from(self.timeout_ms).unwrap_or(0));
-        let parked =
-            ParkedProduce { deadline: call.now.mono + wait, broker: call.broker, version: call.version, parts };
-        state.parked.produces.insert(call.ticket, parked);
-        state.look_at_produce(call.ticket);
-        Answer::Parked
+        state.produce(self, call, call.now.mono)
     }
 
     fn refuse(&self, error_code: ErrorCode) -> ProduceResponse {
         let message = (error_code == ErrorCode::CORRUPT_MESSAGE).then(|| "the batch is malformed".to_owned());
-        ProduceResponse {
-            responses: self
-                .topic_data
-                .iter()
-                .map(|topic| TopicProduceResponse {
-                    name: topic.name.clone(),
-                    topic_id: topic.topic_id,
-                    partition_responses: topic
-                        .partition_data
-                        .iter()
-                        .map(|p| {
-                            let refusal = Refusal { message: message.clone(), ..Refusal::bare(error_code) };
-                            failed(p.index, refusal, -1)
-                        })
-                        .collect(),
-                })
-                .collect(),
-            ..Default::default()
-        }
+        refuse_all(self, error_code, message.as_deref())
     }
 
     fn names(&self, topic: &str, id: Option<Uuid>) -> bool {

@@ -1,6 +1,8 @@
 //! Raw requests to the pure brokers, in virtual time.
 #![expect(dead_code, reason = "each test file takes what it needs")]
 
+pub(crate) mod transact;
+
 use bytes::Bytes;
 use klamm_cluster::{Brokers, Peer, Settings};
 use klamm_core::wire::frame::{decode_correlation, decode_response_tags, encode_request};
