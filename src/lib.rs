@@ -48,7 +48,7 @@ pub use klamm_core::{Error, ErrorCode, ErrorKind, Timestamp};
 pub use metadata::{Node, PartitionInfo};
 pub use metrics::Metrics;
 pub use op::Op;
-pub use partitioning::{Partitioner, Partitioning, Placement, Plugin, TopicView};
+pub use partitioning::{Partitioner, Partitioning, Placement, Plugin, Scheme, TopicView};
 pub use producer::{Buffered, Producer, Topic};
 pub use receipts::{Receipt, Receipts, Room, RunMetadata, Settled};
 pub use record::{Header, Record, Target};

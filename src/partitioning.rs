@@ -4,7 +4,7 @@ use crate::record::{Headers, Record, Target};
 use crate::{Error, ErrorKind};
 use klamm_core::Timestamp;
 use klamm_core::config;
-pub use klamm_core::producer::Placement;
+pub use klamm_core::producer::{Placement, Scheme};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -70,6 +70,13 @@ impl Partitioning {
     #[doc(alias = "RoundRobinPartitioner")]
     pub const fn round_robin() -> Self {
         Self(config::Partitioning::RoundRobin)
+    }
+}
+
+impl From<Scheme> for Partitioning {
+    /// As librdkafka or Sarama do it.
+    fn from(scheme: Scheme) -> Self {
+        Self(config::Partitioning::Scheme(scheme))
     }
 }
 
@@ -140,6 +147,7 @@ impl Shared {
 pub(crate) enum Choice {
     Builtin,
     RoundRobin,
+    Scheme(Scheme),
     Custom(Shared),
 }
 
@@ -147,6 +155,7 @@ impl Choice {
     pub(crate) fn new(partitioning: &config::Partitioning, ignore_keys: bool) -> Result<Self, Error> {
         match partitioning {
             config::Partitioning::RoundRobin => Ok(Self::RoundRobin),
+            config::Partitioning::Scheme(scheme) => Ok(Self::Scheme(*scheme)),
             config::Partitioning::Custom(plugin) => {
                 plugin.get::<Shared>().cloned().map(Self::Custom).ok_or_else(|| {
                     Error::new(ErrorKind::Config, "the value given for partitioner.class is no partitioner")

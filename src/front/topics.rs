@@ -8,7 +8,7 @@ use super::slot::Slot;
 use super::{locked, yield_point};
 use crate::partitioning::Choice;
 use klamm_core::client::TopicShape;
-use klamm_core::producer::{Chooser, Placement, partition_for_key};
+use klamm_core::producer::{Chooser, Placement, Scheme, partition_for_key};
 use klamm_core::{Error, ErrorKind, PartitionIx};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -144,6 +144,7 @@ impl TopicSlot {
             (Choice::Builtin, Some(key)) => Ok(Some(partition_for_key(key, count))),
             (Choice::Builtin, None) => Ok(None),
             (Choice::RoundRobin, _) => Ok(Some(self.in_turn(count))),
+            (Choice::Scheme(scheme), key) => self.by_scheme(*scheme, key, count),
             (Choice::Custom(partitioner), _) => self.ask(partitioner, parts, count),
         }
     }
@@ -160,11 +161,27 @@ impl TopicSlot {
     #[inline(never)]
     fn ask(&self, choice: &crate::partitioning::Shared, parts: &Parts<'_>, count: u32) -> Result<Option<u32>, Error> {
         let available = |p: u32| locked(&self.sticky.chooser).is_available(p);
-        match choice.place(&self.name, parts, count, &available)? {
+        self.at(choice.place(&self.name, parts, count, &available)?, count)
+    }
+
+    #[inline(never)]
+    fn by_scheme(&self, scheme: Scheme, key: Option<&[u8]>, count: u32) -> Result<Option<u32>, Error> {
+        let Some(placement) = scheme.place(key, count) else {
+            let text = format!("the record names no partition of {}, and partitioner.class is {scheme}", self.name);
+            return Err(Error::new(ErrorKind::Misuse, text)
+                .with_topic(self.name.clone())
+                .with_hint("set it with `Record::partition`, or choose another partitioner"));
+        };
+        self.at(placement, count)
+    }
+
+    fn at(&self, placement: Placement, count: u32) -> Result<Option<u32>, Error> {
+        match placement {
             Placement::At(p) => match u32::try_from(p) {
                 Ok(n) if n < count => Ok(Some(n)),
                 _ => Err(self.out_of_range(p, count)),
             },
+            Placement::Random => Ok(Some(locked(&self.sticky.chooser).roll())),
             _ => Ok(None),
         }
     }

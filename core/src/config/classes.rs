@@ -1,6 +1,7 @@
 //! Names of Java classes as values, and what klamm has in their place.
 
 use super::Assignor;
+use crate::producer::Scheme;
 use std::fmt;
 
 /// A serializer or deserializer that the configuration names. klamm sends and hands out bytes; a typed topic whose
@@ -82,24 +83,33 @@ pub(super) fn assignor(name: &str) -> Assignor {
     }
 }
 
-/// What klamm has for a partitioner of Java's.
+/// What klamm has for the name of a partitioner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum JavaPartitioner {
+pub(super) enum KnownPartitioner {
     UniformSticky,
     RoundRobin,
+    /// Of another client.
+    Scheme(Scheme),
     /// Removed in Kafka 4.0; what replaced it is klamm's default.
     Removed,
 }
 
-/// klamm's counterpart of one of Kafka's partitioners.
-pub(super) fn partitioner(name: &str) -> Option<JavaPartitioner> {
-    if let "uniform_sticky" | "round_robin" = name {
-        return Some(if name == "round_robin" { JavaPartitioner::RoundRobin } else { JavaPartitioner::UniformSticky });
+/// klamm's counterpart of a partitioner of Kafka's, librdkafka's or Sarama's.
+pub(super) fn partitioner(name: &str) -> Option<KnownPartitioner> {
+    match name {
+        "uniform_sticky" => return Some(KnownPartitioner::UniformSticky),
+        "round_robin" | "sarama_round_robin" | "NewRoundRobinPartitioner" | "sarama.NewRoundRobinPartitioner" => {
+            return Some(KnownPartitioner::RoundRobin);
+        }
+        _ => {}
+    }
+    if let Some(scheme) = Scheme::from_name(name) {
+        return Some(KnownPartitioner::Scheme(scheme));
     }
     let name = name.replace(".internals.", ".");
     match own_class(&name, "org.apache.kafka.clients.producer.")?.as_str() {
-        "RoundRobinPartitioner" => Some(JavaPartitioner::RoundRobin),
-        "DefaultPartitioner" | "UniformStickyPartitioner" => Some(JavaPartitioner::Removed),
+        "RoundRobinPartitioner" => Some(KnownPartitioner::RoundRobin),
+        "DefaultPartitioner" | "UniformStickyPartitioner" => Some(KnownPartitioner::Removed),
         _ => None,
     }
 }
@@ -133,12 +143,14 @@ mod tests {
         assert_eq!(assignor("com.acme.RangeAssignor"), Assignor::Custom("com.acme.RangeAssignor".into()));
         assert_eq!(
             partitioner("org.apache.kafka.clients.producer.RoundRobinPartitioner"),
-            Some(JavaPartitioner::RoundRobin)
+            Some(KnownPartitioner::RoundRobin)
         );
         assert_eq!(
             partitioner("org.apache.kafka.clients.producer.internals.DefaultPartitioner"),
-            Some(JavaPartitioner::Removed)
+            Some(KnownPartitioner::Removed)
         );
+        assert_eq!(partitioner("fnv1a_random"), Some(KnownPartitioner::Scheme(Scheme::Fnv1aRandom)));
+        assert_eq!(partitioner("sarama.NewRoundRobinPartitioner"), Some(KnownPartitioner::RoundRobin));
         assert_eq!(partitioner("com.acme.MyPartitioner"), None);
     }
 }

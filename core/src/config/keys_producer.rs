@@ -82,9 +82,10 @@ section! {
             "compression.zstd.level" Int "3" [.field("compression").range(Range::Whole(-131_072, 22))];
         "The level of whichever codec is chosen; -1: its default."
             "compression.level" Int "-1" [.field("compression").librdkafka().range(Range::Whole(-131_072, 22))];
-        "Who chooses the partition of a record that names none: Java's class, `uniform_sticky` or `round_robin`."
-            "partitioner.class" Class none [.field("partitioning")
-                .aliases(&[Alias::of("partitioner").values(&[("murmur2_random", "uniform_sticky"), ("murmur2", "uniform_sticky")])])];
+        "Who chooses the partition of a record that names none: Java's class, `uniform_sticky` (the default) or `round_robin`; \
+         librdkafka's `random`, `consistent`, `consistent_random`, `murmur2`, `murmur2_random`, `fnv1a`, `fnv1a_random`; Sarama's \
+         `sarama_hash`, `sarama_reference_hash`, `sarama_crc`, `sarama_random`, `sarama_round_robin`; `manual`: none."
+            "partitioner.class" Class none [.field("partitioning").aliases(&[Alias::of("partitioner")])];
         "The class that turns keys into bytes."
             "key.serializer" Class none [.field("key_serializer")];
         "The class that turns values into bytes."

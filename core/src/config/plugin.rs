@@ -1,5 +1,6 @@
 //! Places for what is the application's own code: the core stores it and hands it back, it never looks inside.
 
+use crate::producer::Scheme;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub enum Partitioning {
     UniformSticky,
     /// One partition after the other, with and without keys (Java's `RoundRobinPartitioner`).
     RoundRobin,
+    /// As another client does it.
+    Scheme(Scheme),
     /// The application's own.
     Custom(Plugin),
 }
@@ -58,6 +61,12 @@ impl Partitioning {
     /// One partition after the other.
     pub const fn round_robin() -> Self {
         Self::RoundRobin
+    }
+}
+
+impl From<Scheme> for Partitioning {
+    fn from(scheme: Scheme) -> Self {
+        Self::Scheme(scheme)
     }
 }
 

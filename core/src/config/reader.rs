@@ -203,9 +203,10 @@ pub(super) fn partitioning(reader: &mut Reader<'_>) -> Partitioning {
         return Partitioning::Custom(plugin.clone());
     }
     match classes::partitioner(class) {
-        Some(classes::JavaPartitioner::RoundRobin) => Partitioning::RoundRobin,
-        Some(classes::JavaPartitioner::UniformSticky) => Partitioning::UniformSticky,
-        Some(classes::JavaPartitioner::Removed) => {
+        Some(classes::KnownPartitioner::RoundRobin) => Partitioning::RoundRobin,
+        Some(classes::KnownPartitioner::UniformSticky) => Partitioning::UniformSticky,
+        Some(classes::KnownPartitioner::Scheme(scheme)) => Partitioning::Scheme(scheme),
+        Some(classes::KnownPartitioner::Removed) => {
             let text = format!(
                 "{key}={}: removed in Kafka 4.0; its successor is taken, the default (KIP-794)",
                 classes::short(class)

@@ -10,6 +10,8 @@ pub enum Placement {
     At(i32),
     /// The partition that records without a key go to now: it changes when it got a batch's worth of bytes (KIP-794).
     Sticky,
+    /// Any partition with a leader, drawn anew for each record.
+    Random,
 }
 
 /// Kafka's variant of MurmurHash2 (Java's `Utils.murmur2`).

@@ -75,6 +75,7 @@ impl ProducerConfig {
         match partitioner.into() {
             Partitioning::UniformSticky => self.put("partitioner.class", "uniform_sticky"),
             Partitioning::RoundRobin => self.put("partitioner.class", "round_robin"),
+            Partitioning::Scheme(scheme) => self.put("partitioner.class", scheme.name()),
             Partitioning::Custom(plugin) => {
                 let mut this = self.put("partitioner.class", FROM_CODE);
                 this.partitioner = Some(plugin);
