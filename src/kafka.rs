@@ -187,6 +187,14 @@ impl Kafka {
         Metrics::new(crate::front::locked(&self.handle.front.stats).clone())
     }
 
+    pub(crate) fn front(&self) -> &Arc<Front> {
+        &self.handle.front
+    }
+
+    pub(crate) fn default_api_timeout(&self) -> Duration {
+        self.handle.config.default_api_timeout
+    }
+
     /// Ends everything in order: producers flush, consumers commit and leave, connections close. Takes 30 s at most,
     /// unless [`within`](Op::within) says otherwise; what is not acknowledged by then fails with `Closed`.
     ///

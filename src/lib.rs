@@ -26,6 +26,7 @@ pub mod metrics;
 mod op;
 mod partitioning;
 mod producer;
+mod raw;
 mod receipts;
 mod record;
 pub mod serdes;
@@ -50,6 +51,7 @@ pub use metrics::Metrics;
 pub use op::Op;
 pub use partitioning::{Partitioner, Partitioning, Placement, Plugin, Scheme, TopicView};
 pub use producer::{Buffered, Producer, Topic};
+pub use raw::Route;
 pub use receipts::{Receipt, Receipts, Room, RunMetadata, Settled};
 pub use record::{Header, Record, Target};
 #[cfg(feature = "async-std")]

@@ -1,10 +1,8 @@
 //! Questions of the application that belong to no role: offsets by time, topics, raw requests.
 
-use super::role::{
-    CoordinatorKind, Cx, Known, Lane, LinkFacts, Needs, News, Owner, Request, RequestError, Response, RoleMachine, Tag,
-};
+use super::raw::Raw;
+use super::role::{Cx, Known, Lane, LinkFacts, Needs, News, Owner, Request, RequestError, Response, RoleMachine, Tag};
 use super::{Command, ListedOffset, Reply, Route, TopicPartition};
-use crate::cluster::Coordinator;
 use crate::config::{ClientConfig, IsolationLevel};
 use crate::metadata::{Diff, Names, OffsetSpec};
 use crate::wire::messages::ListOffsetsRequest;
@@ -25,15 +23,15 @@ const FIRST_WITH_ISOLATION: i16 = 2;
 /// The machine of all such questions.
 #[derive(Debug)]
 pub(super) struct Lookups {
-    open: BTreeMap<OpId, Lookup>,
-    asked: BTreeMap<u64, (OpId, Vec<usize>)>,
-    tokens: u64,
-    timeout: Duration,
+    pub(super) open: BTreeMap<OpId, Lookup>,
+    pub(super) asked: BTreeMap<u64, (OpId, Vec<usize>)>,
+    pub(super) tokens: u64,
+    pub(super) timeout: Duration,
     backoff: (Duration, Duration),
 }
 
 #[derive(Debug)]
-enum Lookup {
+pub(super) enum Lookup {
     Offsets {
         isolation: IsolationLevel,
         entries: Vec<Entry>,
@@ -50,7 +48,7 @@ enum Lookup {
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     place: TopicPartition,
     ix: PartitionIx,
     spec: OffsetSpec,
@@ -59,15 +57,6 @@ struct Entry {
     unknown: u32,
     asked: bool,
     result: Option<Result<ListedOffset, Error>>,
-}
-
-#[derive(Debug)]
-struct Raw {
-    to: Route,
-    api: ApiKey,
-    version: i16,
-    body: Bytes,
-    asked: bool,
 }
 
 impl Lookups {
@@ -91,6 +80,9 @@ impl Lookups {
             Command::DescribePartitions(name) => Lookup::Topic { topic: cx.names.topic(&name), unknown: 0 },
             Command::ListTopics => Lookup::Topics { listings: cx.view.listings },
             Command::Raw { to, api_key, version, body } => {
+                if let Route::Leader(place) = &to {
+                    cx.names.topic(&place.topic);
+                }
                 Lookup::Raw(Raw { to, api: ApiKey(api_key), version, body, asked: false })
             }
             _ => return,
@@ -118,57 +110,6 @@ impl Lookups {
         };
         self.open.remove(&op);
         cx.done(op, result);
-    }
-
-    fn coordinator(raw: &Raw) -> Option<(CoordinatorKind, Arc<str>)> {
-        match &raw.to {
-            Route::Group(key) => Some((CoordinatorKind::Group, key.clone())),
-            Route::TransactionalId(key) => Some((CoordinatorKind::Transaction, key.clone())),
-            _ => None,
-        }
-    }
-
-    fn target(raw: &Raw, known: &Known<'_>) -> Option<BrokerId> {
-        let Known { view, names, .. } = *known;
-        match &raw.to {
-            Route::Any => None,
-            Route::Broker(id) => Some(BrokerId(*id)),
-            Route::Controller => view.controller,
-            Route::Leader(place) => {
-                let topic = names.find_topic(&place.topic)?;
-                view.leader((topic, place.partition)).map(|(leader, _)| leader)
-            }
-            Route::Group(_) | Route::TransactionalId(_) => {
-                let (kind, key) = Self::coordinator(raw)?;
-                match known.coordinators.get(kind, &key) {
-                    Coordinator::Known(id) => Some(*id),
-                    _ => None,
-                }
-            }
-        }
-    }
-
-    fn raw_request(&mut self, link: &LinkFacts<'_>, cx: &mut Cx<'_>) -> Option<Request> {
-        let known = Known { view: cx.view, names: cx.names, coordinators: cx.coordinators };
-        let wants =
-            |raw: &Raw| !raw.asked && (matches!(raw.to, Route::Any) || Self::target(raw, &known) == Some(link.broker));
-        let (op, raw) = self.open.iter_mut().find_map(|(op, lookup)| match lookup {
-            Lookup::Raw(raw) if wants(raw) => Some((*op, raw)),
-            _ => None,
-        })?;
-        raw.asked = true;
-        let token = self.tokens;
-        self.tokens += 1;
-        self.asked.insert(token, (op, Vec::new()));
-        Some(Request {
-            tag: Tag { owner: Owner::Lookups, token },
-            api: raw.api,
-            version: raw.version,
-            body: smallvec::smallvec![raw.body.clone()],
-            timeout: self.timeout,
-            silent: false,
-            max_response: super::role::CONTROL_RESPONSE,
-        })
     }
 
     fn offsets_request(&mut self, link: &LinkFacts<'_>, cx: &mut Cx<'_>) -> Option<Request> {
@@ -313,8 +254,8 @@ impl RoleMachine for Lookups {
                     if let Route::Leader(place) = &raw.to {
                         out.topics.extend(names.find_topic(&place.topic).map(|t| (t, false)));
                     }
-                    out.coordinators.extend(Self::coordinator(raw));
-                    out.links.extend(Self::target(raw, known).map(|id| (id, Lane::Slow)));
+                    out.coordinators.extend(raw.coordinator());
+                    out.links.extend(raw.target(known).map(|id| (id, Lane::Slow)));
                 }
             }
         }

@@ -9,6 +9,7 @@ mod dispatch;
 mod event;
 mod lookup;
 mod ops;
+mod raw;
 pub(crate) mod role;
 
 pub use command::{

@@ -60,6 +60,7 @@ impl Command {
             Self::Position(..) => "finding the position",
             Self::ListOffsets(..) => "looking up offsets",
             Self::DescribePartitions(..) | Self::ListTopics => "reading metadata",
+            Self::Raw { .. } => "the raw request",
             Self::Admin(_) => "the administrative operation",
             Self::CloseProducer(..) | Self::CloseConsumer(..) | Self::Shutdown { .. } => "closing",
             _ => "the operation",
@@ -76,6 +77,7 @@ impl Client {
             if let Some(cause) = self.cluster.trouble() {
                 error = error.with_source(cause);
             }
+            self.lookups.forget(op);
             self.ops.greeted.retain(|(waiting, _)| *waiting != op);
             self.shared.events.push_back(Event::Done { op, result: Err(error) });
         }

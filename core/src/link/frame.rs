@@ -26,7 +26,7 @@ impl Link {
         let client_id = &*self.settings.client_id;
         let rest: usize = body.iter().map(Bytes::len).sum();
         let mut w = Writer::with_capacity(LENGTH_PREFIX + 11 + client_id.len());
-        let flexible = api.declared().is_some_and(|d| version >= d.flexible);
+        let flexible = version >= api.flexible_from();
         let length = (10 + client_id.len() + usize::from(flexible)).saturating_add(rest);
         let too_long =
             || Error::new(ErrorKind::RecordTooLarge, "a request of more than 2 GiB").with_api(api.name().unwrap_or(""));

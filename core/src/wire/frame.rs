@@ -105,7 +105,7 @@ fn request_header(r: &mut Reader<'_>) -> Result<RequestHeader, DecodeError> {
 /// Whether the answer's header ends in tagged fields. That of ApiVersions never does: the client cannot know yet
 /// which version it gets.
 fn has_tags(key: ApiKey, version: i16) -> bool {
-    key != ApiKey::API_VERSIONS && key.declared().is_some_and(|d| version >= d.flexible)
+    key != ApiKey::API_VERSIONS && version >= key.flexible_from()
 }
 
 /// Reads the number of the request that an answer belongs to, the first thing behind the length prefix.

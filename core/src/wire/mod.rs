@@ -6,6 +6,7 @@
 
 mod error;
 pub mod fetch;
+mod flexible;
 pub mod frame;
 #[macro_use]
 mod notation;

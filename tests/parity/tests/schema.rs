@@ -96,6 +96,10 @@ fn the_table_of_apis_is_kafkas() {
         if schema["validVersions"] != "none" {
             let key = schema["apiKey"].as_i64().and_then(|k| i16::try_from(k).ok()).expect("a key");
             kafka.insert(key, (api.to_owned(), schema["latestVersionUnstable"] == true));
+            let flexible = schema["flexibleVersions"].as_str().and_then(|v| v.strip_suffix('+')?.parse().ok());
+            if ApiKey(key).flexible_from() != flexible.unwrap_or(i16::MAX) {
+                differences.push(format!("{api}: flexible from {flexible:?}"));
+            }
         }
     }
     for key in ApiKey::ALL {

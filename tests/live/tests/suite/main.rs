@@ -11,6 +11,7 @@ mod harm;
 mod librdkafka;
 mod noise;
 mod produce;
+mod raw;
 mod waiting;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         librdkafka::BEHAVIOURS,
         admin::BEHAVIOURS,
         noise::BEHAVIOURS,
+        raw::BEHAVIOURS,
         harm::BEHAVIOURS,
     ];
     klamm_live::suite::run(&tables.concat())
