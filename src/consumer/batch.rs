@@ -1,10 +1,10 @@
 //! What one poll brought.
 
 use super::offsets::Offsets;
-use super::record::{ConsumerRecord, Origin};
+use super::record::ConsumerRecord;
 use super::state::GroupMetadata;
 use crate::Error;
-use crate::front::shelf::{Hold, News, Piece, Portion, Shelf};
+use crate::front::shelf::{Hold, News, Origin, Piece, Portion, Shelf};
 use klamm_core::client::{GroupMeta, TopicPartition};
 use klamm_core::record::VerifiedRecords;
 use std::fmt;
@@ -160,7 +160,7 @@ impl PartitionBatch {
 
     /// Its records, in order.
     pub fn iter(&self) -> Records<'_> {
-        let now = Some(Walk::new(&self.origin, self.pieces.iter()));
+        let now = Some(Walk::new(self.pieces.iter()));
         Records { parts: [].iter(), now, left: self.len }
     }
 
@@ -187,11 +187,6 @@ impl PartitionBatch {
     pub(crate) fn next(&self) -> (i64, i32) {
         self.next
     }
-
-    pub(crate) fn into_first(mut self) -> Option<super::OwnedRecord> {
-        let piece = self.pieces.pop()?;
-        Some(super::OwnedRecord::new(self.origin, piece))
-    }
 }
 
 impl<'b> IntoIterator for &'b PartitionBatch {
@@ -216,14 +211,13 @@ impl fmt::Debug for PartitionBatch {
 /// The way through one partition's pieces.
 #[derive(Clone, Debug)]
 struct Walk<'b> {
-    origin: &'b Origin,
     pieces: std::slice::Iter<'b, Piece>,
     now: Option<(&'b Piece, VerifiedRecords<'b>)>,
 }
 
 impl<'b> Walk<'b> {
-    fn new(origin: &'b Origin, pieces: std::slice::Iter<'b, Piece>) -> Self {
-        Self { origin, pieces, now: None }
+    fn new(pieces: std::slice::Iter<'b, Piece>) -> Self {
+        Self { pieces, now: None }
     }
 
     #[inline]
@@ -232,7 +226,7 @@ impl<'b> Walk<'b> {
             if let Some((piece, records)) = &mut self.now {
                 let at = VerifiedRecords::position(records);
                 if let Some(view) = records.next() {
-                    return Some(ConsumerRecord::new(view, at, self.origin, piece));
+                    return Some(ConsumerRecord::new(view, at, &piece.source));
                 }
             }
             let piece = self.pieces.next()?;
@@ -260,7 +254,7 @@ impl<'b> Iterator for Records<'b> {
                 return Some(record);
             }
             let part = self.parts.next()?;
-            self.now = Some(Walk::new(&part.origin, part.pieces.iter()));
+            self.now = Some(Walk::new(part.pieces.iter()));
         }
     }
 

@@ -11,6 +11,8 @@ mod position;
 mod record;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod single_tests;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -221,6 +223,7 @@ impl Consumer {
     pub fn close_with(mut self, options: CloseOptions) -> Op<()> {
         self.handed_on = true;
         let shelf = self.shelf.clone();
+        shelf.bring_back(&mut self.tools);
         shelf.close();
         let (setter, slot) = op_slot();
         let deadline = shelf.front.clock.now().mono + CLOSE;
@@ -234,6 +237,7 @@ impl Consumer {
 impl Drop for Consumer {
     fn drop(&mut self) {
         if !self.handed_on {
+            self.shelf.bring_back(&mut self.tools);
             self.shelf.close();
             let deadline = self.shelf.front.clock.now().mono + CLOSE;
             let how = self.shelf.usual_close();

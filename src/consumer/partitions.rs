@@ -41,6 +41,7 @@ fn next_one() -> Asking {
 impl Partitions {
     pub(super) fn new(mut consumer: Consumer) -> Self {
         consumer.handed_on = true;
+        consumer.shelf.bring_back(&mut consumer.tools);
         consumer.shelf.split();
         let (shelf, kafka) = (consumer.shelf.clone(), consumer.kafka.clone());
         Self { shelf, kafka, attempt: Attempt::new(next_one()), closed: false }

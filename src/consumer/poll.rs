@@ -1,7 +1,7 @@
 //! The futures of a consumer's polls. Given up while they wait, they have taken nothing.
 
 use super::Consumer;
-use super::batch::{Batch, PartitionBatch};
+use super::batch::Batch;
 use super::record::OwnedRecord;
 use crate::front::Front;
 use crate::front::park;
@@ -10,7 +10,6 @@ use crate::{Error, Result};
 use futures_core::Stream;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -115,13 +114,18 @@ fn one_record() -> Asking {
     Asking::new(None, 1, true, Duration::MAX)
 }
 
-fn first(shelf: &Arc<Shelf>, taken: Taken) -> Option<OwnedRecord> {
-    match taken {
-        Taken::Some { portions, .. } => {
-            portions.into_iter().next().and_then(|portion| PartitionBatch::new(shelf, portion).into_first())
-        }
-        Taken::End | Taken::Pending => None,
-    }
+fn first(taken: Taken) -> Option<OwnedRecord> {
+    let Taken::Some { portions, .. } = taken else { return None };
+    let piece = portions.into_iter().next()?.pieces.pop()?;
+    let offset = piece.records().next()?.offset;
+    let at = piece.position();
+    Some(OwnedRecord::new(piece.source, at, offset))
+}
+
+/// The next record, if the last one's batch is at hand and nothing came between.
+#[inline]
+fn at_hand(consumer: &mut Consumer) -> Option<OwnedRecord> {
+    consumer.tools.next(&consumer.shelf).map(|(source, at, offset)| OwnedRecord::new(source, at, offset))
 }
 
 /// A running [`Consumer::recv`].
@@ -140,11 +144,21 @@ impl<'a> Receiving<'a> {
         Self { consumer, attempt: Attempt::new(one_record()) }
     }
 
+    #[inline]
+    fn at_hand(&mut self) -> Option<OwnedRecord> {
+        let record = if self.attempt.asking.begun { None } else { at_hand(self.consumer) };
+        self.attempt.over |= record.is_some();
+        record
+    }
+
     /// Parks this thread until a record is there.
     ///
     /// # Errors
     /// As [`Polling::wait`].
-    pub fn wait(self) -> Result<Option<OwnedRecord>> {
+    pub fn wait(mut self) -> Result<Option<OwnedRecord>> {
+        if let Some(record) = self.at_hand() {
+            return Ok(Some(record));
+        }
         let front = self.consumer.shelf.front.clone();
         wait(&front, self)
     }
@@ -155,8 +169,11 @@ impl Future for Receiving<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        if let Some(record) = this.at_hand() {
+            return Poll::Ready(Ok(Some(record)));
+        }
         let consumer = &mut *this.consumer;
-        this.attempt.poll(&consumer.shelf, &mut consumer.tools, cx).map_ok(|taken| first(&consumer.shelf, taken))
+        this.attempt.poll(&consumer.shelf, &mut consumer.tools, cx).map_ok(first)
     }
 }
 
@@ -193,8 +210,13 @@ impl Stream for RecordStream<'_> {
             return Poll::Ready(None);
         }
         let consumer = &mut *this.consumer;
+        if !this.attempt.asking.begun {
+            if let Some(record) = at_hand(consumer) {
+                return Poll::Ready(Some(Ok(record)));
+            }
+        }
         let polled = this.attempt.poll(&consumer.shelf, &mut consumer.tools, cx);
-        polled.map(|result| match result.map(|taken| first(&consumer.shelf, taken)) {
+        polled.map(|result| match result.map(first) {
             Ok(None) => {
                 this.ended = true;
                 None
@@ -237,6 +259,9 @@ impl Iterator for RecordIter<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
             return None;
+        }
+        if let Some(record) = at_hand(self.consumer) {
+            return Some(Ok(record));
         }
         let result = Receiving::new(self.consumer).wait().transpose();
         // A thread that can never get anything is not to spin.

@@ -1,7 +1,7 @@
 //! A record that was read: a view into fetched bytes, or a value of its own.
 
 use crate::Timestamp;
-use crate::front::shelf::Piece;
+use crate::front::shelf::Source;
 use crate::record::{Headers as RecordHeaders, Record, Target};
 use bytes::Bytes;
 use klamm_core::client::{Stamp, TopicPartition};
@@ -10,39 +10,31 @@ pub use klamm_core::record::{Headers, TimestampType};
 use std::fmt;
 use std::sync::Arc;
 
-/// Where a record comes from.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    pub(crate) tp: Arc<TopicPartition>,
-    pub(crate) stamp: Stamp,
-}
-
 /// A record in the bytes that were fetched: a copyable view, decoded as it is reached, without an allocation.
 #[derive(Clone, Copy)]
 pub struct ConsumerRecord<'b> {
     view: RecordView<'b>,
     at: usize,
-    origin: &'b Origin,
-    piece: &'b Piece,
+    source: &'b Arc<Source>,
 }
 
 impl<'b> ConsumerRecord<'b> {
     #[inline]
-    pub(crate) fn new(view: RecordView<'b>, at: usize, origin: &'b Origin, piece: &'b Piece) -> Self {
-        Self { view, at, origin, piece }
+    pub(crate) fn new(view: RecordView<'b>, at: usize, source: &'b Arc<Source>) -> Self {
+        Self { view, at, source }
     }
 
     /// Its topic.
     pub fn topic(&self) -> &'b str {
-        &self.origin.tp.topic
+        &self.source.origin.tp.topic
     }
     /// Its partition, from 0.
     pub fn partition(&self) -> i32 {
-        self.origin.tp.partition
+        self.source.origin.tp.partition
     }
     /// Its topic and partition.
     pub fn topic_partition(&self) -> &'b TopicPartition {
-        &self.origin.tp
+        &self.source.origin.tp
     }
     /// Its offset in the partition.
     pub fn offset(&self) -> i64 {
@@ -50,7 +42,7 @@ impl<'b> ConsumerRecord<'b> {
     }
     /// The epoch of the leader that appended it; `None` in logs older than Kafka 0.11.
     pub fn leader_epoch(&self) -> Option<i32> {
-        (self.piece.leader_epoch >= 0).then_some(self.piece.leader_epoch)
+        (self.source.leader_epoch >= 0).then_some(self.source.leader_epoch)
     }
     /// Its timestamp; -1 where the format has none.
     pub fn timestamp(&self) -> Timestamp {
@@ -58,7 +50,7 @@ impl<'b> ConsumerRecord<'b> {
     }
     /// Whether the producer or the broker set the timestamp.
     pub fn timestamp_type(&self) -> TimestampType {
-        self.piece.timestamp_type
+        self.source.timestamp_type
     }
     /// Its key; null is not the same as empty.
     pub fn key(&self) -> Option<&'b [u8]> {
@@ -88,13 +80,13 @@ impl<'b> ConsumerRecord<'b> {
     /// The record as a value of its own, for one more reference to the fetched bytes, which it keeps in memory as long as
     /// it lives: see [`OwnedRecord::compact`].
     pub fn into_owned(self) -> OwnedRecord {
-        OwnedRecord { origin: self.origin.clone(), piece: self.piece.single(self.at, self.view.offset) }
+        OwnedRecord { source: self.source.clone(), at: self.at, offset: self.view.offset }
     }
 }
 
 impl fmt::Display for ConsumerRecord<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{} {} = {}", self.origin.tp, self.view.offset, Text(self.view.key), Text(self.view.value))
+        write!(f, "{}@{} {} = {}", self.topic_partition(), self.view.offset, Text(self.view.key), Text(self.view.value))
     }
 }
 
@@ -130,39 +122,41 @@ impl fmt::Display for Text<'_> {
 /// long calls [`compact`](Self::compact). It does not keep its partition from being assigned elsewhere.
 #[derive(Clone)]
 pub struct OwnedRecord {
-    origin: Origin,
-    piece: Piece,
+    source: Arc<Source>,
+    at: usize,
+    offset: i64,
 }
 
 impl OwnedRecord {
-    pub(crate) fn new(origin: Origin, piece: Piece) -> Self {
-        Self { origin, piece: piece.unpinned() }
+    #[inline]
+    pub(crate) fn new(source: Arc<Source>, at: usize, offset: i64) -> Self {
+        Self { source, at, offset }
     }
 
     /// The record as a view, with all accessors.
+    #[inline]
     pub fn view(&self) -> ConsumerRecord<'_> {
-        let at = self.piece.position();
-        let offset = self.piece.next.saturating_sub(1);
-        let nothing = RecordView { offset, timestamp: -1, key: None, value: None, headers: Headers::default() };
-        // The piece was verified: it has its record.
-        ConsumerRecord::new(self.piece.record(at).unwrap_or(nothing), at, &self.origin, &self.piece)
+        let offset = self.offset;
+        let nothing = || RecordView { offset, timestamp: -1, key: None, value: None, headers: Headers::default() };
+        // The batch was verified: it has its record.
+        ConsumerRecord::new(self.source.record(self.at).unwrap_or_else(nothing), self.at, &self.source)
     }
 
     /// Its topic.
     pub fn topic(&self) -> &str {
-        &self.origin.tp.topic
+        &self.source.origin.tp.topic
     }
     /// Its partition, from 0.
     pub fn partition(&self) -> i32 {
-        self.origin.tp.partition
+        self.source.origin.tp.partition
     }
     /// Its topic and partition.
     pub fn topic_partition(&self) -> &TopicPartition {
-        &self.origin.tp
+        &self.source.origin.tp
     }
     /// Its offset in the partition.
     pub fn offset(&self) -> i64 {
-        self.view().offset()
+        self.offset
     }
     /// The epoch of the leader that appended it.
     pub fn leader_epoch(&self) -> Option<i32> {
@@ -174,7 +168,7 @@ impl OwnedRecord {
     }
     /// Whether the producer or the broker set the timestamp.
     pub fn timestamp_type(&self) -> TimestampType {
-        self.piece.timestamp_type
+        self.source.timestamp_type
     }
     /// Its key.
     pub fn key(&self) -> Option<&[u8]> {
@@ -198,19 +192,19 @@ impl OwnedRecord {
     }
 
     fn share(&self, part: &[u8]) -> Bytes {
-        struct Whole(Piece);
+        struct Whole(Arc<Source>);
         impl AsRef<[u8]> for Whole {
             fn as_ref(&self) -> &[u8] {
-                self.0.source.bytes()
+                self.0.whole()
             }
         }
-        Bytes::from_owner(Whole(self.piece.clone())).slice_ref(part)
+        Bytes::from_owner(Whole(self.source.clone())).slice_ref(part)
     }
 
     /// Copies the record out of the fetched bytes, so that it keeps nothing in memory but itself.
     #[must_use]
     pub fn compact(self) -> Self {
-        Self { piece: self.piece.compact(), origin: self.origin }
+        Self { source: self.source.compact(self.at), at: 0, offset: self.offset }
     }
 }
 
@@ -249,10 +243,10 @@ impl RecordId {
 impl From<ConsumerRecord<'_>> for RecordId {
     fn from(record: ConsumerRecord<'_>) -> Self {
         Self {
-            tp: record.origin.tp.clone(),
-            stamp: record.origin.stamp,
+            tp: record.source.origin.tp.clone(),
+            stamp: record.source.origin.stamp,
             offset: record.offset(),
-            leader_epoch: record.piece.leader_epoch,
+            leader_epoch: record.source.leader_epoch,
         }
     }
 }

@@ -51,9 +51,10 @@ section! {
         /// Buffer of the operating system for what is sent; -1: as it chooses.
         plain send_buffer_bytes: BufferSize = "send.buffer.bytes" Int "131072" [.min(-1)
             .aliases(&[Alias::of("socket.send.buffer.bytes").values(&[("0", "-1")])])];
-        /// Buffer of the operating system for what is received; -1: as it chooses. Java's producer has 32768; klamm's
-        /// connections are shared by all roles.
-        plain receive_buffer_bytes: BufferSize = "receive.buffer.bytes" Int "65536" [.min(-1)
+        /// Buffer of the operating system for what is received; -1: it grows as it needs to. Java's consumer has 65536 and
+        /// its producer 32768, which cuts answers of megabytes into dozens of reads and bounds a link to one such window
+        /// per round trip.
+        plain receive_buffer_bytes: BufferSize = "receive.buffer.bytes" Int "-1" [.min(-1)
             .aliases(&[Alias::of("socket.receive.buffer.bytes").values(&[("0", "-1")])])];
         /// Whether TCP looks after idle connections. Java always does.
         plain socket_keepalive_enable: bool = "socket.keepalive.enable" Bool "true" [.librdkafka()];

@@ -24,7 +24,7 @@ impl Run {
         let offset = |offset: i64| u32::try_from(offset.saturating_sub(first)).unwrap_or(u32::MAX);
         Self {
             first,
-            next: (piece.next, piece.leader_epoch),
+            next: piece.end(),
             offsets: (!dense).then(|| piece.records().map(|record| offset(record.offset)).collect()),
             acked: vec![0; piece.count.div_ceil(64) as usize],
             count: piece.count,

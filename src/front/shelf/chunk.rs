@@ -1,8 +1,10 @@
 //! One chunk on the shelf, and the pieces that it is handed out in.
 
-use super::memory::{Buffer, Credit, Home};
+use super::lane::Place;
+use super::lent::Lent;
+use super::memory::{Buffer, Credit};
 use klamm_core::Error;
-use klamm_core::client::{Chunk, Stamp};
+use klamm_core::client::{Chunk, Stamp, TopicPartition};
 use klamm_core::codec::Decompressor;
 use klamm_core::record::{
     ChunkCursor, ReadLimits, RecordError, RecordView, RecordsInfo, Section, TimestampType, VerifiedBatch,
@@ -16,55 +18,95 @@ use std::sync::Arc;
 pub(crate) struct Tools {
     decompressor: Decompressor,
     plain: Vec<u8>,
+    /// A batch that it reads record by record.
+    pub(super) lent: Option<Lent>,
 }
 
-/// Verified records of one batch: plain data beside the bytes that they are read from.
+/// Where records come from.
 #[derive(Clone, Debug)]
-pub(crate) struct Piece {
-    pub(crate) source: Arc<Buffer>,
-    /// The fetch response that decompressed records came in: it counts as held as long as they are.
-    _keep: Option<Arc<Buffer>>,
+pub(crate) struct Origin {
+    pub(crate) tp: Arc<TopicPartition>,
+    pub(crate) stamp: Stamp,
+}
+
+/// The verified records of one batch, and what all of them share: one reference count for whoever keeps a record.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) origin: Origin,
+    bytes: Arc<Buffer>,
     start: usize,
     end: usize,
     info: RecordsInfo,
-    at: usize,
-    pub(crate) count: u32,
-    /// The position behind its last record.
-    pub(crate) next: i64,
     pub(crate) timestamp_type: TimestampType,
     pub(crate) leader_epoch: i32,
 }
 
-impl Piece {
-    fn new(batch: &VerifiedBatch, source: Arc<Buffer>, range: Range<usize>, keep: Option<Arc<Buffer>>) -> Self {
-        Self {
-            source,
-            _keep: keep,
+impl Source {
+    fn new(origin: Origin, batch: &VerifiedBatch, bytes: Arc<Buffer>, range: Range<usize>) -> Arc<Self> {
+        Arc::new(Self {
+            origin,
+            bytes,
             start: range.start,
             end: range.end,
             info: batch.info,
-            at: batch.first,
-            count: batch.count,
-            next: batch.next_offset,
             timestamp_type: batch.timestamp_type,
             leader_epoch: batch.leader_epoch,
-        }
+        })
     }
 
     #[inline]
     fn section(&self) -> &[u8] {
-        self.source.bytes().get(self.start..self.end).unwrap_or_default()
+        self.bytes.bytes().get(self.start..self.end).unwrap_or_default()
+    }
+
+    #[inline]
+    fn records(&self, at: usize, count: u32) -> VerifiedRecords<'_> {
+        VerifiedRecords::new(self.section(), self.info, at, count)
+    }
+
+    /// The record that begins at `at`.
+    #[inline]
+    pub(crate) fn record(&self, at: usize) -> Option<RecordView<'_>> {
+        self.records(at, 1).next()
+    }
+
+    /// All bytes that its memory holds.
+    pub(crate) fn whole(&self) -> &[u8] {
+        self.bytes.bytes()
+    }
+
+    /// The record that begins at `at`, at the front of memory of its own.
+    pub(crate) fn compact(&self, at: usize) -> Arc<Self> {
+        let mut records = self.records(at, 1);
+        let _ = records.next();
+        let bytes = self.section().get(at..records.position()).unwrap_or_default().to_vec();
+        let (start, end, bytes) = (0, bytes.len(), Buffer::own(bytes));
+        let Self { info, timestamp_type, leader_epoch, .. } = *self;
+        Arc::new(Self { origin: self.origin.clone(), bytes, start, end, info, timestamp_type, leader_epoch })
+    }
+}
+
+/// Some of the records of one batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub(crate) source: Arc<Source>,
+    /// The fetch response that decompressed records came in: it counts as held as long as they are.
+    _keep: Option<Arc<Buffer>>,
+    at: usize,
+    pub(crate) count: u32,
+    /// The position behind its last record.
+    pub(crate) next: i64,
+}
+
+impl Piece {
+    fn new(batch: &VerifiedBatch, source: Arc<Source>, keep: Option<Arc<Buffer>>) -> Self {
+        Self { source, _keep: keep, at: batch.first, count: batch.count, next: batch.next_offset }
     }
 
     /// Its records.
     #[inline]
     pub(crate) fn records(&self) -> VerifiedRecords<'_> {
-        VerifiedRecords::new(self.section(), self.info, self.at, self.count)
-    }
-
-    /// The one record that begins at `at`.
-    pub(crate) fn record(&self, at: usize) -> Option<RecordView<'_>> {
-        VerifiedRecords::new(self.section(), self.info, at, 1).next()
+        self.source.records(self.at, self.count)
     }
 
     /// Where its first record begins.
@@ -72,22 +114,9 @@ impl Piece {
         self.at
     }
 
-    /// The same, without keeping the compressed bytes that it came from.
-    pub(crate) fn unpinned(self) -> Self {
-        Self { _keep: None, ..self }
-    }
-
-    /// The piece with the one record that begins at `at`; it holds nothing but the bytes.
-    pub(crate) fn single(&self, at: usize, offset: i64) -> Self {
-        Self { _keep: None, at, count: 1, next: offset.saturating_add(1), ..self.clone() }
-    }
-
-    /// The same, in memory of its own.
-    pub(crate) fn compact(&self) -> Self {
-        let mut records = self.records();
-        let _ = records.by_ref().last();
-        let bytes = self.section().get(self.at..records.position()).unwrap_or_default().to_vec();
-        Self { start: 0, end: bytes.len(), at: 0, source: Buffer::own(bytes), _keep: None, ..self.clone() }
+    /// The position behind its last record.
+    pub(crate) fn end(&self) -> Place {
+        (self.next, self.source.leader_epoch)
     }
 
     /// Takes the first `max` records off; all of it if it has no more than that.
@@ -96,7 +125,7 @@ impl Piece {
         if whole.count <= max {
             return rest.take();
         }
-        let mut records = VerifiedRecords::new(whole.section(), whole.info, whole.at, max);
+        let mut records = whole.source.records(whole.at, max);
         let last = records.by_ref().last().map_or(whole.next, |record| record.offset);
         let position = records.position();
         let first = Self { count: max, next: last.saturating_add(1), ..whole.clone() };
@@ -120,7 +149,7 @@ pub(crate) enum Left {
 /// One partition's part of a fetch response, on its way to the application.
 #[derive(Debug)]
 pub(crate) struct Shelved {
-    pub(crate) stamp: Stamp,
+    pub(crate) origin: Origin,
     frame: Arc<Buffer>,
     range: Range<usize>,
     cursor: ChunkCursor,
@@ -134,10 +163,15 @@ pub(crate) struct Shelved {
 }
 
 impl Shelved {
-    pub(crate) fn new(chunk: Chunk, frame: Arc<Buffer>, limits: ReadLimits, home: &Arc<Home>) -> Self {
-        let bytes = chunk.bytes.len() as u64;
+    pub(crate) fn new(
+        chunk: Chunk,
+        tp: Arc<TopicPartition>,
+        frame: Arc<Buffer>,
+        limits: ReadLimits,
+        credit: Credit,
+    ) -> Self {
         Self {
-            stamp: chunk.stamp,
+            origin: Origin { tp, stamp: chunk.stamp },
             frame,
             range: chunk.bytes,
             cursor: ChunkCursor::new(chunk.asked, chunk.aborted, limits),
@@ -146,7 +180,7 @@ impl Shelved {
             problem: chunk.problem,
             broken: None,
             position: (chunk.asked, -1),
-            credit: Credit { partition: chunk.partition, bytes, home: home.clone() },
+            credit,
         }
     }
 
@@ -159,6 +193,24 @@ impl Shelved {
     pub(crate) fn behind_problem(&self) -> i64 {
         let least = self.position.0.saturating_add(1);
         self.cursor.behind_failure().map_or(least, |behind| behind.max(least))
+    }
+
+    /// How many records can be taken without verifying anything first.
+    pub(super) fn verified(&self) -> u32 {
+        self.rest.as_ref().map_or(0, |piece| piece.count)
+    }
+
+    /// Takes one verified record off, unless it is the last one: where it begins, and its offset.
+    #[inline]
+    pub(super) fn next_but_last(&mut self) -> Option<(Arc<Source>, usize, i64)> {
+        let piece = self.rest.as_mut().filter(|piece| piece.count > 1)?;
+        let mut records = piece.source.records(piece.at, 1);
+        let offset = records.next()?.offset;
+        let (at, behind) = (piece.at, records.position());
+        piece.at = behind;
+        piece.count -= 1;
+        self.position = (offset.saturating_add(1), piece.source.leader_epoch);
+        Some((piece.source.clone(), at, offset))
     }
 
     /// Whether a record can be taken without verifying anything first.
@@ -176,7 +228,7 @@ impl Shelved {
                 }
                 if let Some(piece) = Piece::split(&mut self.rest, max) {
                     max -= piece.count;
-                    self.position = (piece.next, piece.leader_epoch);
+                    self.position = piece.end();
                     into.push(piece);
                 }
                 continue;
@@ -217,12 +269,15 @@ impl Shelved {
         match batch.section {
             Section::Chunk { start, end } => {
                 let from = self.range.start;
-                Piece::new(batch, self.frame.clone(), from + start..from + end, None)
+                let range = from + start..from + end;
+                Piece::new(batch, Source::new(self.origin.clone(), batch, self.frame.clone(), range), None)
             }
             Section::Plain { len } => {
                 let home = &self.credit.home;
                 let bytes = std::mem::replace(&mut tools.plain, home.spare());
-                Piece::new(batch, Buffer::plain(bytes, home.clone()), 0..len, Some(self.frame.clone()))
+                let plain = Buffer::plain(bytes, home.clone());
+                let source = Source::new(self.origin.clone(), batch, plain, 0..len);
+                Piece::new(batch, source, Some(self.frame.clone()))
             }
         }
     }

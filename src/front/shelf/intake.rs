@@ -2,7 +2,7 @@
 
 use super::chunk::Shelved;
 use super::lane::{Lane, Ownership, Reader};
-use super::memory::Buffer;
+use super::memory::{Buffer, Credit};
 use super::{Shelf, State, Trash};
 use klamm_core::client::{Chunk, Command, Event, GroupMeta, Stamp, TopicPartition};
 use klamm_core::{Error, FrameIx, PartitionIx};
@@ -152,18 +152,19 @@ impl State {
         for chunk in chunks {
             let ix = chunk.partition;
             let facts = (chunk.high_watermark, chunk.last_stable, chunk.log_start);
-            // Boxed: a poll of one record moves it in and out of its line.
-            let shelved = Box::new(Shelved::new(chunk, buffer.clone(), shelf.settings.limits, &shelf.home));
-            let fits = |lane: &&mut Lane| lane.stamp == shelved.stamp && lane.ownership == Ownership::Ours;
+            let credit = Credit { partition: ix, bytes: chunk.bytes.len() as u64, home: shelf.home.clone() };
+            let fits = |lane: &&mut Lane| lane.stamp == chunk.stamp && lane.ownership == Ownership::Ours;
             match self.lanes.get_mut(&ix).filter(fits) {
                 Some(lane) if !self.closed => {
                     if facts.0 >= 0 {
                         (lane.high_watermark, lane.last_stable, lane.log_start) = facts;
                     }
-                    lane.queue.push_back(shelved);
+                    let (tp, frame) = (lane.tp.clone(), buffer.clone());
+                    // Boxed: it is moved in and out of its line.
+                    lane.queue.push_back(Box::new(Shelved::new(chunk, tp, frame, shelf.settings.limits, credit)));
                     self.offer(ix, trash);
                 }
-                _ => trash.chunks.push([shelved].into()),
+                _ => trash.credits.push(credit),
             }
         }
         // If no chunk keeps it, it goes home once the lock is released.

@@ -2,6 +2,7 @@
 
 use super::acks::Acks;
 use super::chunk::Shelved;
+use super::lent::Cursor;
 use super::wait::Waiter;
 use klamm_core::client::{SeekTo, Stamp, TopicPartition};
 use klamm_core::{PartitionIx, Time};
@@ -66,10 +67,10 @@ pub(crate) struct Lane {
     pub(crate) out: bool,
     /// It stands in the line of lanes with something to hand out.
     pub(crate) queued: bool,
-    /// The position that the application sees.
-    pub(crate) delivered: Option<Place>,
-    /// The position that may be committed without being asked for (contracts A13).
-    pub(crate) done: Option<Place>,
+    delivered: Option<Place>,
+    done: Option<Place>,
+    /// A reader of single records moves these two on by itself.
+    lent: Option<Arc<Cursor>>,
     /// Where a seek goes whose end the core has not told yet.
     pub(crate) seeking: Option<SeekTo>,
     pub(crate) acks: Option<Acks>,
@@ -94,12 +95,50 @@ impl Lane {
             queued: false,
             delivered: None,
             done: None,
+            lent: None,
             seeking: None,
             acks: acked.then(Acks::default),
             in_hand: VecDeque::new(),
             high_watermark: -1,
             last_stable: -1,
             log_start: -1,
+        }
+    }
+
+    /// The position that the application sees.
+    pub(crate) fn delivered(&self) -> Option<Place> {
+        self.lent.as_ref().map_or(self.delivered, |cursor| Some(cursor.delivered()))
+    }
+
+    /// The position that may be committed without being asked for (contracts A13).
+    pub(crate) fn done(&self) -> Option<Place> {
+        self.lent.as_ref().and_then(|cursor| cursor.done()).or(self.done)
+    }
+
+    /// An acknowledgement moved the position that may be committed.
+    pub(crate) fn acked(&mut self) {
+        self.done = self.acks.as_ref().and_then(Acks::point).or(self.done);
+    }
+
+    /// Lends the batch in front to a reader of single records, if that changes nothing for anybody else.
+    pub(super) fn lend(&mut self) -> Option<(Box<Shelved>, Arc<Cursor>)> {
+        let worth = self.queue.front().is_some_and(|chunk| chunk.verified() > 1 && chunk.origin.stamp == self.stamp);
+        if !worth || !self.is_ready() || self.acks.is_some() || !self.in_hand.is_empty() {
+            return None;
+        }
+        let cursor = Cursor::at(self.delivered?);
+        let chunk = self.queue.pop_front()?;
+        self.out = true;
+        self.lent = Some(cursor.clone());
+        Some((chunk, cursor))
+    }
+
+    /// A lent batch comes back: how far it was read counts, unless the partition was placed elsewhere meanwhile.
+    pub(super) fn settle(&mut self, cursor: &Arc<Cursor>) {
+        if self.lent.as_ref().is_some_and(|lent| Arc::ptr_eq(lent, cursor)) {
+            self.delivered = self.delivered();
+            self.done = self.done();
+            self.lent = None;
         }
     }
 
@@ -130,6 +169,7 @@ impl Lane {
         match to {
             SeekTo::Offset { offset, leader_epoch } => self.place((offset, leader_epoch)),
             _ => {
+                self.lent = None;
                 self.delivered = None;
                 self.done = None;
                 self.restart((-1, -1));
@@ -166,6 +206,7 @@ impl Lane {
     }
 
     fn place(&mut self, place: Place) {
+        self.lent = None;
         self.delivered = Some(place);
         self.done = Some(place);
         self.restart(place);
@@ -211,7 +252,7 @@ impl Lane {
         self.done = match (&self.acks, self.in_hand.front()) {
             (Some(acks), _) => acks.point().or(self.done),
             (None, Some(first)) => Some(first.from),
-            (None, None) => self.delivered,
+            (None, None) => self.delivered(),
         };
         if let Ownership::Revoking { told: true, passed, .. } = &mut self.ownership {
             *passed = true;
@@ -222,14 +263,14 @@ impl Lane {
     pub(crate) fn consumed(&self) -> Option<Place> {
         match &self.acks {
             Some(acks) => acks.point().or(self.done),
-            None => self.delivered,
+            None => self.delivered(),
         }
     }
 
     /// The lag behind the end of what this consumer may see.
     pub(crate) fn lag(&self, committed_only: bool) -> Option<i64> {
         let end = if committed_only { self.last_stable } else { self.high_watermark };
-        let (position, _) = self.delivered?;
+        let (position, _) = self.delivered()?;
         (end >= 0).then(|| (end - position).max(0))
     }
 
@@ -259,7 +300,7 @@ mod tests {
     fn done_follows_delivered_one_poll_behind() {
         let mut lane = lane();
         lane.hand_out((10, -1), (15, 3), None);
-        assert_eq!((lane.delivered, lane.done), (Some((15, 3)), Some((10, -1))));
+        assert_eq!((lane.delivered(), lane.done()), (Some((15, 3)), Some((10, -1))));
         lane.came_back();
         assert_eq!(lane.done, Some((15, 3)));
     }

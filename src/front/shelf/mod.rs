@@ -6,6 +6,7 @@ mod acks;
 mod chunk;
 mod intake;
 mod lane;
+mod lent;
 mod memory;
 mod portion;
 mod report;
@@ -15,7 +16,7 @@ mod tenure;
 mod wait;
 mod wish;
 
-pub(crate) use chunk::{Piece, Tools};
+pub(crate) use chunk::{Origin, Piece, Source, Tools};
 pub(crate) use lane::Place;
 pub(crate) use portion::{Asking, News, Portion, Taken};
 pub(crate) use report::Report;
@@ -95,6 +96,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Trash {
     chunks: Vec<VecDeque<Box<Shelved>>>,
+    credits: Vec<memory::Credit>,
     frames: Vec<Arc<memory::Buffer>>,
     wakers: Vec<Waker>,
 }
@@ -142,6 +144,10 @@ pub(crate) struct Shelf {
     deadline: AtomicU64,
     /// The driver looks at `deadline` again no later than this.
     armed: AtomicU64,
+    /// Counts whoever works on the state: a batch that is lent is read on only while nobody did.
+    touched: AtomicU64,
+    /// When the last record of a lent batch was handed out, in ns.
+    handed: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -156,6 +162,8 @@ impl Shelf {
             dirty: AtomicBool::new(false),
             deadline: AtomicU64::new(u64::MAX),
             armed: AtomicU64::new(u64::MAX),
+            touched: AtomicU64::new(0),
+            handed: AtomicU64::new(0),
             state: Mutex::default(),
         })
     }
@@ -167,6 +175,7 @@ impl Shelf {
         let mut trash = Trash::default();
         let (result, tell, sooner) = {
             let mut state = locked(&self.state);
+            self.touched.fetch_add(1, Ordering::AcqRel);
             let result = work(&mut state, &mut trash);
             let tell = !state.outgoing.is_empty() || state.report;
             let deadline = state.deadline();
@@ -179,6 +188,7 @@ impl Shelf {
             self.front.signal.notify();
         }
         drop(trash.chunks);
+        drop(trash.credits);
         drop(trash.frames);
         trash.wakers.into_iter().for_each(Waker::wake);
         result
@@ -235,6 +245,7 @@ impl Shelf {
     pub(crate) fn end(&self, error: Option<&Error>, wakers: &mut Vec<Waker>) {
         let (trash, outgoing) = {
             let mut state = locked(&self.state);
+            self.touched.fetch_add(1, Ordering::AcqRel);
             let mut trash = Trash::default();
             state.closed |= error.is_none();
             state.dead = error.cloned();

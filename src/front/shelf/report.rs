@@ -45,13 +45,13 @@ impl Shelf {
     /// The levels.
     pub(crate) fn progress(&self) -> Progress {
         let state = super::locked(&self.state);
-        let (polling, last_return) = state.presence();
+        let (polling, last_return) = state.presence(Time(self.handed.load(Ordering::Relaxed)));
         let mut progress = Progress { polling, last_return, ..Progress::default() };
         for lane in state.lanes.values() {
             let cursor =
                 |place: Option<super::Place>| place.map(|(offset, epoch)| (lane.ix, lane.stamp, offset, epoch));
-            progress.done.extend(cursor(lane.done));
-            progress.delivered.extend(cursor(lane.delivered));
+            progress.done.extend(cursor(lane.done()));
+            progress.delivered.extend(cursor(lane.delivered()));
         }
         progress
     }
@@ -101,7 +101,7 @@ impl Shelf {
             let unseen = state.unapplied.is_some();
             let one = |lane: &Lane| Report {
                 tp: (*lane.tp).clone(),
-                position: lane.delivered.map(|(offset, _)| offset),
+                position: lane.delivered().map(|(offset, _)| offset),
                 lag: lane.lag(self.settings.committed_only),
                 buffered: lane.buffered(),
                 paused: lane.paused,
@@ -118,9 +118,10 @@ impl Shelf {
 
 impl State {
     /// Whether the application is there, and since when it is away.
-    fn presence(&self) -> (bool, Time) {
+    fn presence(&self, handed: Time) -> (bool, Time) {
+        let last_return = self.main.last_return.max(handed);
         if self.streams.is_none() {
-            return (self.main.polling, self.main.last_return);
+            return (self.main.polling, last_return);
         }
         let away = |lane: &Lane| match &lane.reader {
             Reader::Stream(waiter) if !waiter.polling && (lane.has_data() || lane.held() > 0) => {
@@ -130,7 +131,7 @@ impl State {
         };
         match self.lanes.values().filter_map(away).min() {
             Some(since) => (false, since),
-            None => (true, self.main.last_return),
+            None => (true, last_return),
         }
     }
 }

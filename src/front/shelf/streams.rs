@@ -107,7 +107,7 @@ impl Shelf {
             lane.came_back();
             if lane.ownership == Ownership::Ours && !ending {
                 // Another worker begins where this one is known to have been.
-                let to = match lane.done {
+                let to = match lane.done() {
                     Some((offset, leader_epoch)) if commits => SeekTo::Offset { offset, leader_epoch },
                     _ => SeekTo::Committed,
                 };

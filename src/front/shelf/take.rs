@@ -12,10 +12,10 @@ use std::time::Duration;
 
 /// A chunk in a reader's hands.
 #[derive(Debug)]
-struct CheckedOut {
-    ix: PartitionIx,
-    tenure: u64,
-    chunk: Box<Shelved>,
+pub(super) struct CheckedOut {
+    pub(super) ix: PartitionIx,
+    pub(super) tenure: u64,
+    pub(super) chunk: Box<Shelved>,
 }
 
 enum Step {
@@ -32,6 +32,9 @@ impl Shelf {
         loop {
             let step = self.with(|state, trash| {
                 if !std::mem::replace(&mut asking.begun, true) {
+                    if let Some(lent) = tools.lent.take() {
+                        state.take_back(self, lent, trash);
+                    }
                     state.begin(self, asking);
                 }
                 let same = match read.take() {
@@ -44,7 +47,12 @@ impl Shelf {
                         None => None,
                     },
                 };
-                state.go_on(self, asking, same, &mut left, &mut portions, tools, cx, trash)
+                let single = asking.silent && asking.lane.is_none();
+                let step = state.go_on(self, asking, same, &mut left, &mut portions, tools, cx, trash);
+                if let (true, Step::Over(Ok(Taken::Some { portions, .. }))) = (single, &step) {
+                    tools.lent = portions.last().and_then(|portion| state.lend(self, portion.ix));
+                }
+                step
             });
             match step {
                 Step::Over(result) => return result,
@@ -186,7 +194,7 @@ impl State {
             return Ok(None);
         };
         lane.out = false;
-        if lane.stamp != chunk.stamp || lane.ownership != Ownership::Ours {
+        if lane.stamp != chunk.origin.stamp || lane.ownership != Ownership::Ours {
             // The application sought meanwhile, or the partition goes: nothing was taken.
             trash.chunks.push([chunk].into());
             self.offer(ix, trash);
@@ -329,7 +337,7 @@ impl Lane {
 
     /// Counts records that are handed out, into the portion that the poll has of this partition already.
     fn count(&mut self, portions: &mut Vec<Portion>, from: Place, place: Place, pieces: Vec<Piece>, id: Option<u64>) {
-        let from = self.delivered.unwrap_or(from);
+        let from = self.delivered().unwrap_or(from);
         if let Some(acks) = &mut self.acks {
             acks.hand_out(&pieces);
             acks.skip_to(place);

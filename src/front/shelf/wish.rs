@@ -168,7 +168,7 @@ impl Shelf {
         self.wishing(|state, _| {
             state.check_assigned(tp)?;
             if let Some(lane) = state.lane_of(tp) {
-                return Ok(lane.delivered.map(|(offset, _)| offset));
+                return Ok(lane.delivered().map(|(offset, _)| offset));
             }
             Ok(match state.wish.sought.get(tp) {
                 Some((_, SeekTo::Offset { offset, .. })) => Some(*offset),
@@ -206,7 +206,7 @@ impl Shelf {
                 None => return true,
             };
             if known {
-                lane.done = lane.acks.as_ref().and_then(super::acks::Acks::point).or(lane.done);
+                lane.acked();
                 state.release(self, ix);
             }
             known

@@ -82,7 +82,7 @@ fn definitions(test: &str, kafka: &str) -> Option<Vec<Definition>> {
 fn other_default(role: &str, key: &str) -> Option<&'static str> {
     Some(match (role, key) {
         (_, "client.id") => "a name that brokers can show",
-        ("producer", "receive.buffer.bytes") => "connections are shared by all roles",
+        (_, "receive.buffer.bytes") => "a fixed window cuts large answers into dozens of reads",
         ("admin", "connections.max.idle.ms") => "connections are shared by all roles",
         (_, "enable.metrics.push") => "not there yet",
         (_, "metric.reporters") => "there is no JMX",
