@@ -85,6 +85,7 @@ impl Target {
                     .settings(|s| {
                         s.min_insync_replicas = 2;
                         s.offsets_partitions = 3;
+                        s.transaction_partitions = 3;
                         s.group_initial_delay = Duration::ZERO;
                     });
                 Ok(Self(Behind::Memory(cluster.start().context("cannot start the in-memory cluster")?)))

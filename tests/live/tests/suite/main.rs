@@ -12,6 +12,7 @@ mod librdkafka;
 mod noise;
 mod produce;
 mod raw;
+mod transactions;
 mod waiting;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let tables = [
         brokers::BEHAVIOURS,
         produce::BEHAVIOURS,
+        transactions::BEHAVIOURS,
         consume::BEHAVIOURS,
         groups::BEHAVIOURS,
         waiting::BEHAVIOURS,

@@ -1,0 +1,106 @@
+//! Requests by hand to whichever broker is responsible, over plain sockets.
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use klamm_core::ErrorCode;
+use klamm_core::wire::frame::{decode_correlation, decode_response_tags, encode_request};
+use klamm_core::wire::messages::{FindCoordinatorRequest, MetadataRequest};
+use klamm_core::wire::{Message, Reader, Request, Wire as _, Writer};
+use klamm_live::Target;
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a broker may take to find its bearings.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a key of FindCoordinator is.
+#[derive(Clone, Copy)]
+pub(super) enum Sort {
+    Group = 0,
+    Transaction = 1,
+}
+
+/// Connections to the brokers of a cluster.
+pub(super) struct Wire {
+    ports: Vec<u16>,
+    open: BTreeMap<i32, TcpStream>,
+    correlation: i32,
+}
+
+impl Wire {
+    pub(super) fn to(target: &Target) -> Self {
+        Self { ports: target.ports(), open: BTreeMap::new(), correlation: 0 }
+    }
+
+    /// Asks a broker; a request that it does not answer is an error.
+    pub(super) fn ask<R: Request>(&mut self, broker: i32, request: &R, version: i16) -> Result<R::Response> {
+        self.correlation += 1;
+        let mut w = Writer::new();
+        encode_request(&mut w, request, version, self.correlation, Some("by-hand"))?;
+        let stream = match self.open.entry(broker) {
+            std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
+            std::collections::btree_map::Entry::Vacant(none) => {
+                let port = usize::try_from(broker - 1).ok().and_then(|at| self.ports.get(at)).context("no broker")?;
+                let stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, *port)))?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_nodelay(true)?;
+                none.insert(stream)
+            }
+        };
+        stream.write_all(w.as_slice())?;
+        let mut length = [0; 4];
+        stream.read_exact(&mut length)?;
+        let mut frame = vec![0; usize::try_from(i32::from_be_bytes(length))?];
+        stream.read_exact(&mut frame)?;
+        let bytes = Bytes::from(frame);
+        let mut r = Reader::shared(&bytes);
+        ensure!(decode_correlation(&mut r)? == self.correlation, "an answer to another request");
+        decode_response_tags(&mut r, R::KEY, version)?;
+        let response = <R::Response>::get(&mut r, <R::Response as Message>::version(version))?;
+        ensure!(r.is_empty(), "bytes behind the answer");
+        Ok(response)
+    }
+
+    /// The broker that coordinates a group or a transactional id.
+    pub(super) fn coordinator(&mut self, key: &str, sort: Sort) -> Result<i32> {
+        let begin = Instant::now();
+        loop {
+            let request = FindCoordinatorRequest {
+                coordinator_keys: vec![key.to_owned()],
+                key_type: sort as i8,
+                ..Default::default()
+            };
+            let found = self.ask(1, &request, 4)?.coordinators.into_iter().next().context("no answer")?;
+            match found.error_code {
+                ErrorCode::NONE => return Ok(found.node_id.0),
+                ErrorCode::COORDINATOR_NOT_AVAILABLE if begin.elapsed() < PATIENCE => {
+                    thread::sleep(Duration::from_millis(50));
+                }
+                code => bail!("no coordinator of {key}: {code}"),
+            }
+        }
+    }
+
+    /// Creates a topic of three partitions by asking for it; gives the leader of each.
+    pub(super) fn leaders(&mut self, topic: &str) -> Result<Vec<i32>> {
+        use klamm_core::wire::messages::metadata::MetadataRequestTopic;
+        let begin = Instant::now();
+        loop {
+            let named = MetadataRequestTopic { name: Some(topic.to_owned()), ..Default::default() };
+            let request =
+                MetadataRequest { topics: Some(vec![named]), allow_auto_topic_creation: true, ..Default::default() };
+            let answer = self.ask(1, &request, 7)?;
+            let found = answer.topics.into_iter().next().context("no answer")?;
+            let mut leaders: Vec<_> = found.partitions.iter().map(|p| (p.partition_index, p.leader_id.0)).collect();
+            leaders.sort_unstable();
+            if leaders.len() == 3 && leaders.iter().all(|(_, leader)| *leader > 0) {
+                return Ok(leaders.into_iter().map(|(_, leader)| leader).collect());
+            }
+            ensure!(begin.elapsed() < PATIENCE, "{topic} was not created: {}", found.error_code);
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
