@@ -86,10 +86,10 @@ op! {
     ListConsumerGroups {
         flags {}
         lists {
-            /// Only groups in one of these states (Kafka 2.6 and later; older brokers tell no state, so none is listed).
+            /// Only groups in one of these states (Kafka 2.6 and later; `Unsupported` before).
             #[doc(alias = "inStates")]
             in_states: GroupState,
-            /// Only groups of one of these types (Kafka 3.8 and later; older brokers tell no type, so none is listed).
+            /// Only groups of one of these types (Kafka 3.8 and later; before, `Unsupported` for other than classic ones).
             #[doc(alias = "withTypes")]
             with_types: GroupType,
         }

@@ -15,7 +15,6 @@ use std::sync::Arc;
 const FIRST_WITH_STATES: i16 = 4;
 const FIRST_WITH_TYPES: i16 = 5;
 const FIRST_WITH_OPERATIONS: i16 = 3;
-const FIRST_WITH_FENCED: i16 = 2;
 const METADATA_WITH_OPERATIONS: std::ops::RangeInclusive<i16> = 8..=10;
 
 /// The state that a broker names for a group it does not know.
@@ -29,7 +28,7 @@ pub(super) fn list(states: &[Arc<str>], types: &[Arc<str>], version: i16) -> Lis
     ListGroupsRequest { states_filter: texts(states, FIRST_WITH_STATES), types_filter: texts(types, FIRST_WITH_TYPES) }
 }
 
-/// Old brokers do not filter: what they list without a state or type is kept only if nothing was asked for.
+/// Brokers filter by what they know; the type that an old one does not tell is "classic".
 pub(super) fn listed(
     response: &Response,
     which: &[usize],
@@ -37,7 +36,9 @@ pub(super) fn listed(
     types: &[Arc<str>],
 ) -> Result<Vec<Answer>, Error> {
     let answer = response.decode::<ListGroupsRequest>()?;
-    let kept = |wanted: &[Arc<str>], has: &str| wanted.is_empty() || wanted.iter().any(|w| w.eq_ignore_ascii_case(has));
+    let kept = |wanted: &[Arc<str>], has: &str| {
+        wanted.is_empty() || has.is_empty() || wanted.iter().any(|w| w.eq_ignore_ascii_case(has))
+    };
     let groups = answer
         .groups
         .into_iter()
@@ -111,10 +112,10 @@ fn member(m: DescribedGroupMember) -> GroupMember {
     }
 }
 
-pub(super) fn cluster(version: i16, operations: bool, fenced: bool) -> DescribeClusterRequest {
+pub(super) fn cluster(operations: bool, fenced: bool) -> DescribeClusterRequest {
     DescribeClusterRequest {
         include_cluster_authorized_operations: operations,
-        include_fenced_brokers: fenced && version >= FIRST_WITH_FENCED,
+        include_fenced_brokers: fenced,
         ..Default::default()
     }
 }

@@ -3,6 +3,7 @@
 mod acl;
 mod config;
 mod group;
+mod older;
 mod topic;
 pub mod types;
 
@@ -324,11 +325,12 @@ impl Admin {
         };
         match &request {
             AdminRequest::CreateTopics { topics, validate_only } => {
+                older::has_no_defaults(topics, &which, link)?;
                 send!(CreateTopicsRequest, |v| topic::create(topics, &which, *validate_only, millis))
             }
             AdminRequest::DeleteTopics(topics) => {
                 let version = link.version::<DeleteTopicsRequest>().unwrap_or(0);
-                by_id_refused(topics, &which, version, topic::FIRST_DELETE_BY_ID)?;
+                older::knows_names_only(topics, &which, version, topic::FIRST_DELETE_BY_ID)?;
                 send!(DeleteTopicsRequest, |v| topic::delete(topics, &which, v, millis))
             }
             AdminRequest::CreatePartitions { topics, validate_only } => {
@@ -336,13 +338,14 @@ impl Admin {
             }
             AdminRequest::DescribeTopics { topics, authorized_operations } => {
                 let version = link.version::<MetadataRequest>().unwrap_or(0);
-                by_id_refused(topics, &which, version, topic::FIRST_DESCRIBE_BY_ID)?;
+                older::knows_names_only(topics, &which, version, topic::FIRST_DESCRIBE_BY_ID)?;
                 let by_id = |n: &usize| matches!(topics.get(*n), Some(TopicName::Id(_)));
                 let first = which.first().is_some_and(by_id);
                 which.retain(|n| by_id(n) == first);
                 send!(MetadataRequest, |v| topic::describe(topics, &which, v, *authorized_operations))
             }
             AdminRequest::DescribeCluster { authorized_operations, fenced_brokers } => {
+                older::tells_no_fenced_brokers(*fenced_brokers, &which, link)?;
                 let by_metadata = link.version::<DescribeClusterRequest>().is_none();
                 if let Some(operation) = self.open.get_mut(&op) {
                     operation.by_metadata = by_metadata;
@@ -350,9 +353,10 @@ impl Admin {
                 if by_metadata {
                     return send!(MetadataRequest, |v| group::cluster_metadata(v, *authorized_operations));
                 }
-                send!(DescribeClusterRequest, |v| group::cluster(v, *authorized_operations, *fenced_brokers))
+                send!(DescribeClusterRequest, |v| group::cluster(*authorized_operations, *fenced_brokers))
             }
             AdminRequest::ListGroups { states, types } => {
+                older::tells_no_states(states, types, &which, link)?;
                 send!(ListGroupsRequest, |v| group::list(states, types, v))
             }
             AdminRequest::DescribeGroups { groups, authorized_operations } => {
@@ -404,15 +408,6 @@ fn refusal(code: ErrorCode, message: Option<String>, api: &'static str) -> Error
         Some(message) => error.with_hint(format!("the broker says: {message}")),
         None => error,
     }
-}
-
-fn by_id_refused(topics: &[TopicName], which: &[usize], version: i16, first: i16) -> Result<(), (Vec<usize>, Error)> {
-    let by_id = |n: &&usize| matches!(topics.get(**n), Some(TopicName::Id(_)));
-    let ids: Vec<usize> = which.iter().filter(by_id).copied().collect();
-    if version >= first || ids.is_empty() {
-        return Ok(());
-    }
-    Err((ids, Error::new(ErrorKind::Unsupported, "the broker knows topics by name only, not by id")))
 }
 
 fn targets(request: &AdminRequest) -> Vec<Target> {

@@ -5,9 +5,9 @@ use super::role::{Cx, Known, Lane, LinkFacts, Needs, News, Owner, Request, Reque
 use super::{Command, ListedOffset, Reply, Route, TopicPartition};
 use crate::config::{ClientConfig, IsolationLevel};
 use crate::metadata::{Diff, Names, OffsetSpec};
+use crate::wire::ApiKey;
 use crate::wire::messages::ListOffsetsRequest;
 use crate::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
-use crate::wire::{ApiKey, Message as _};
 use crate::{BrokerId, Error, ErrorCode, ErrorKind, OpId, PartitionIx, Time, Timestamp, TopicIx, Wake, Why};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -224,7 +224,7 @@ impl Entry {
             cx.news.push(News::Stale { topic, code, leader_epoch: None });
         } else {
             let error = Error::from_code(code).with_topic(self.place.topic.clone());
-            self.result = Some(Err(error.with_partition(self.place.partition).with_api(ListOffsetsRequest::NAME)));
+            self.result = Some(Err(error.with_partition(self.place.partition).with_api("ListOffsets")));
         }
     }
 }

@@ -96,8 +96,8 @@ impl Request {
     ) -> Result<Self, crate::Error> {
         let mut w = wire::Writer::new();
         message.encode(&mut w, version).map_err(|e| {
-            let text = format!("{} {version} cannot say what is asked: {e}", R::NAME);
-            crate::Error::new(ErrorKind::Unsupported, text).with_api(R::NAME)
+            let text = format!("{} {version} cannot say what is asked: {e}", api::<R>());
+            crate::Error::new(ErrorKind::Unsupported, text).with_api(api::<R>())
         })?;
         Ok(Self {
             tag,
@@ -127,7 +127,7 @@ impl Response {
     pub(crate) fn decode<R: wire::Request>(&self) -> Result<R::Response, crate::Error> {
         let mut r = wire::Reader::new(self.body());
         <R::Response as wire::Message>::decode(&mut r, self.version).map_err(|e| {
-            crate::Error::new(ErrorKind::Corrupt, format!("a broker's answer makes no sense: {e}")).with_api(R::NAME)
+            crate::Error::new(ErrorKind::Corrupt, format!("a broker's answer makes no sense: {e}")).with_api(api::<R>())
         })
     }
 
@@ -173,9 +173,18 @@ impl LinkFacts<'_> {
 
     /// Says that the broker does not know the API in any version that we speak.
     pub(crate) fn unsupported<R: wire::Request>(&self) -> crate::Error {
-        let text = format!("broker {} does not support {} {} to {}", self.broker, R::NAME, R::MIN, R::MAX);
-        crate::Error::new(ErrorKind::Unsupported, text).with_api(R::NAME).with_broker(self.broker.0)
+        let text = format!("broker {} does not support {} {} to {}", self.broker, api::<R>(), R::MIN, R::MAX);
+        let error = crate::Error::new(ErrorKind::Unsupported, text).with_api(api::<R>()).with_broker(self.broker.0);
+        match R::KEY.since() {
+            Some(kafka) => error.with_hint(format!("Kafka {kafka} and later know it")),
+            None => error,
+        }
     }
+}
+
+/// The API's name in the protocol guide.
+fn api<R: wire::Request>() -> &'static str {
+    R::KEY.name().unwrap_or(R::NAME)
 }
 
 /// What a role wants, while it wants it.

@@ -119,6 +119,24 @@ keys! {
     94 UNREGISTER_CONTROLLER UnregisterController
 }
 
+impl ApiKey {
+    /// The first Kafka that knows it, of those APIs that came after 2.1.
+    pub fn since(self) -> Option<&'static str> {
+        Some(match self {
+            Self::ELECT_LEADERS => "2.2",
+            Self::INCREMENTAL_ALTER_CONFIGS => "2.3",
+            Self::ALTER_PARTITION_REASSIGNMENTS | Self::LIST_PARTITION_REASSIGNMENTS | Self::OFFSET_DELETE => "2.4",
+            Self::DESCRIBE_CLIENT_QUOTAS | Self::ALTER_CLIENT_QUOTAS => "2.6",
+            Self::DESCRIBE_USER_SCRAM_CREDENTIALS | Self::ALTER_USER_SCRAM_CREDENTIALS | Self::UPDATE_FEATURES => "2.7",
+            Self::DESCRIBE_CLUSTER | Self::DESCRIBE_PRODUCERS => "2.8",
+            Self::DESCRIBE_TRANSACTIONS | Self::LIST_TRANSACTIONS => "3.0",
+            Self::DESCRIBE_QUORUM => "3.3",
+            Self::CONSUMER_GROUP_HEARTBEAT | Self::CONSUMER_GROUP_DESCRIBE => "4.0",
+            _ => return None,
+        })
+    }
+}
+
 impl fmt::Display for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
