@@ -3,13 +3,16 @@
 use crate::exit::{Shown, Usage};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use klamm::{AsyncStd, Blocking, Config, Kafka, Tokio};
+use klamm::{AsyncStd, Blocking, Config, ErrorKind, Kafka, Tokio};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Names the file of settings that is read without `-F`.
 const CONFIG: &str = "KLAMM_CONFIG";
+
+/// After so long without a connection, what is in the way is told.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who runs the client's driver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -108,20 +111,32 @@ impl ClientArgs {
         Ok(())
     }
 
-    /// Connects.
-    pub(crate) fn connect(&self, config: impl Into<Config>) -> anyhow::Result<Client> {
-        let (op, runtime) = match self.runtime {
+    /// Connects. Somebody may be waiting for it: what is in the way is told before the time is up.
+    pub(crate) fn connect(&self, config: Config) -> anyhow::Result<Client> {
+        let limit = config.settings().find(|setting| setting.key == "default.api.timeout.ms");
+        let limit = limit.and_then(|setting| setting.value.parse().ok()).map(Duration::from_millis);
+        let (kafka, runtime) = match self.runtime {
             RuntimeName::Tokio => {
                 let runtime = tokio_runtime()?;
-                let _inside = runtime.enter();
-                let op = Kafka::connect(Tokio, config);
-                drop(_inside);
-                (op, Some(runtime))
+                let inside = runtime.enter();
+                let kafka = Kafka::connect_lazy(Tokio, config)?;
+                drop(inside);
+                (kafka, Some(runtime))
             }
-            RuntimeName::AsyncStd => (Kafka::connect(AsyncStd, config), None),
-            RuntimeName::Blocking => (Kafka::connect(Blocking, config), None),
+            RuntimeName::AsyncStd => (Kafka::connect_lazy(AsyncStd, config)?, None),
+            RuntimeName::Blocking => (Kafka::connect_lazy(Blocking, config)?, None),
         };
-        Ok(Client { kafka: op.wait()?, runtime })
+        let rest = limit.and_then(|limit| limit.checked_sub(PATIENCE)).filter(|rest| !rest.is_zero());
+        match (kafka.ping().within(rest.map_or(limit.unwrap_or(PATIENCE), |_| PATIENCE)).wait(), rest) {
+            (Err(error), Some(rest)) if error.kind() == ErrorKind::Timeout => {
+                let why = error.cause().map_or_else(|| error.to_string(), ToString::to_string);
+                eprintln!("klamm: {why}; trying for another {} s (-m sets the limit)", rest.as_secs_f32().round());
+                kafka.ping().within(rest).wait()?;
+                eprintln!("klamm: connected");
+            }
+            (pinged, _) => pinged?,
+        }
+        Ok(Client { kafka, runtime })
     }
 
     /// Connects with nothing but these options.

@@ -125,3 +125,13 @@ fn a_closed_pipe_is_no_failure() {
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn what_is_in_the_way_is_told_before_the_time_is_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let err = run(klamm(&["topics", "list", "-b", &nobody, "-m", "3.5"]), b"").failed(1);
+    assert!(err.contains(&nobody) && err.contains("; trying for another "), "{err}");
+    assert!(err.contains("reaching the cluster took longer than its time limit"), "{err}");
+}

@@ -4,7 +4,7 @@ mod input;
 mod lines;
 mod outcome;
 
-use crate::client::{ClientArgs, pair};
+use crate::client::ClientArgs;
 use crate::escape::unescape;
 use crate::exit::{Told, Usage};
 use anyhow::Context;
@@ -45,8 +45,8 @@ pub(crate) struct Produce {
     /// What stands between records; \n \t \xNN are understood
     #[arg(short = 'D', long, value_name = "DELIMITER", default_value = "\\n")]
     delimiter: String,
-    /// Adds a header to every record
-    #[arg(short = 'H', long, value_name = "NAME=VALUE")]
+    /// Adds a header to every record; without a value it is null
+    #[arg(short = 'H', long, value_name = "NAME[=VALUE]")]
     header: Vec<String>,
     /// Compresses with none, gzip, snappy, lz4 or zstd
     #[arg(short = 'z', long, value_name = "CODEC")]
@@ -91,8 +91,10 @@ impl Produce {
         })?;
         let mut headers = Vec::new();
         for text in &self.header {
-            let (name, value) = pair("-H", text)?;
-            headers.push(Header::new(name, value.as_bytes()));
+            headers.push(match text.split_once('=') {
+                Some((name, value)) => Header::new(name, value.as_bytes()),
+                None => Header::null(text),
+            });
         }
         // A stretch must fit into the line of records that wait for memory, which is as long as the memory is large.
         let memory = config.settings().find(|s| s.key == "buffer.memory").and_then(|s| s.value.parse::<usize>().ok());
