@@ -117,6 +117,15 @@ impl Kafka {
     /// # Errors
     /// As [`producer`](Self::producer).
     pub fn producer_with(&self, config: ProducerConfig) -> Result<Producer> {
+        let producer = self.any_producer_with(config)?;
+        if producer.inner().config.transactional_id.is_some() {
+            return Err(Error::new(ErrorKind::Config, "a producer with a transactional.id sends in transactions only")
+                .with_hint("use transactional_producer, or remove transactional.id"));
+        }
+        Ok(producer)
+    }
+
+    pub(crate) fn any_producer_with(&self, config: ProducerConfig) -> Result<Producer> {
         let config = self.handle.given.builder().resolve_producer(&config)?;
         if !config.interceptors.is_empty() {
             return Err(Error::new(ErrorKind::Unsupported, "interceptors are not yet supported in this version")

@@ -31,6 +31,7 @@ mod receipts;
 mod record;
 pub mod serdes;
 mod start;
+mod transactional;
 mod typed;
 
 pub use admin::Admin;
@@ -63,6 +64,7 @@ pub use start::Runtime;
 pub use start::Tokio;
 
 pub use serdes::{Deserializer, Serializer};
+pub use transactional::{Transaction, TransactionalProducer};
 pub use typed::{EncodeBuf, TypedTopic};
 
 /// What a call of klamm gives.
@@ -83,6 +85,8 @@ const _: () = {
     shared::<Kafka>();
     shared::<Producer>();
     shared::<Topic>();
+    shared::<TransactionalProducer>();
+    shared::<Transaction<'static>>();
     shared::<Config>();
     shared::<Error>();
     shared::<Metrics>();

@@ -148,6 +148,10 @@ impl Producer {
         Op::new(self.front().clone(), Closing { slot, front: front.clone() })
     }
 
+    pub(crate) fn inner(&self) -> &Arc<ProducerFront> {
+        &self.handle.front
+    }
+
     pub(crate) fn front(&self) -> &Arc<crate::front::Front> {
         &self.handle.front.shared.front
     }
@@ -255,14 +259,18 @@ impl Watch<()> for Ready {
 }
 
 /// Everything that was admitted before a flush.
-struct Fence {
+pub(crate) struct Fence {
     front: Arc<ProducerFront>,
     tickets: VecDeque<Arc<Ticket>>,
     batches: VecDeque<Arc<BatchAck>>,
 }
 
 impl Fence {
-    fn new(front: &Arc<ProducerFront>) -> Self {
+    pub(crate) fn front(&self) -> &Arc<ProducerFront> {
+        &self.front
+    }
+
+    pub(crate) fn new(front: &Arc<ProducerFront>) -> Self {
         let (mut tickets, mut batches) = (Vec::new(), Vec::new());
         for topic in front.all() {
             topic.fence(&mut tickets);

@@ -23,6 +23,17 @@ impl GroupMetadata {
         let GroupMeta { group, generation, member, instance } = meta.clone();
         Some(Self { group, generation, member, instance })
     }
+    /// A group that this program is no member of, as for offsets of partitions that were assigned by hand. Nothing is
+    /// fenced then.
+    pub fn outside(group: &str) -> Self {
+        Self { group: group.into(), generation: -1, member: "".into(), instance: None }
+    }
+
+    pub(crate) fn meta(&self) -> GroupMeta {
+        let Self { group, generation, member, instance } = self.clone();
+        GroupMeta { group, generation, member, instance }
+    }
+
     /// The group's id.
     pub fn group_id(&self) -> &str {
         &self.group

@@ -27,6 +27,8 @@ pub(crate) struct BatchAck {
     count: AtomicU32,
     /// What the deltas of handles count from.
     base_timestamp: i64,
+    /// The transaction that its records belong to; 0 without.
+    pub(crate) generation: u64,
     pub(crate) slot: Arc<Slot>,
     inner: Mutex<Inner>,
 }
@@ -59,7 +61,7 @@ pub(crate) struct AckSetter {
 pub(crate) type Wakers = Vec<Waker>;
 
 impl BatchAck {
-    pub(crate) fn new(slot: Arc<Slot>, base_timestamp: i64) -> Arc<Self> {
+    pub(crate) fn new(slot: Arc<Slot>, base_timestamp: i64, generation: u64) -> Arc<Self> {
         Arc::new(Self {
             state: AtomicU8::new(PENDING),
             seen: AtomicBool::new(false),
@@ -68,6 +70,7 @@ impl BatchAck {
             append_time: AtomicI64::new(NO_TIME),
             count: AtomicU32::new(0),
             base_timestamp,
+            generation,
             slot,
             inner: Mutex::default(),
         })
@@ -250,7 +253,7 @@ impl BatchAck {
     fn count_unseen(&self) {
         if !self.seen.swap(true, Ordering::AcqRel) {
             let count = self.count.load(Ordering::Relaxed).max(1);
-            self.slot.shared.unseen.add(u64::from(count), self.error(0));
+            self.slot.shared.unseen(u64::from(count), self.error(0));
         }
     }
 }
@@ -265,7 +268,7 @@ impl Drop for BatchAck {
 
 impl AckSetter {
     pub(crate) fn new(ack: Arc<BatchAck>) -> Self {
-        ack.slot.shared.admitted(1);
+        ack.slot.shared.admitted(ack.generation);
         Self { ack: Some(ack), handed_over: false }
     }
 
@@ -285,7 +288,8 @@ impl AckSetter {
 
     /// The batch failed.
     pub(crate) fn fail(self, error: Error, culprits: Vec<(u32, Error)>, wakers: &mut Wakers) {
-        self.resolve(wakers, |_, inner| {
+        self.resolve(wakers, |ack, inner| {
+            ack.slot.shared.poison(ack.generation, &error);
             inner.failure = Some((error, culprits));
             FAILED
         });
@@ -297,7 +301,7 @@ impl AckSetter {
         let acks: Vec<_> = parts
             .iter()
             .map(|(first, count)| {
-                let ack = BatchAck::new(own.slot.clone(), own.base_timestamp);
+                let ack = BatchAck::new(own.slot.clone(), own.base_timestamp, own.generation);
                 ack.set_count(*count);
                 (*first, *count, ack)
             })
@@ -317,7 +321,14 @@ impl AckSetter {
     fn resolve(mut self, wakers: &mut Wakers, set: impl FnOnce(&BatchAck, &mut Inner) -> u8) {
         if let Some(ack) = self.ack.take() {
             resolve(&ack, wakers, set);
-            ack.slot.shared.resolved(1);
+            ack.slot.shared.resolved(ack.generation);
+        }
+    }
+
+    /// Its batch never got a record: there is nothing to tell.
+    pub(crate) fn dismiss(mut self) {
+        if let Some(ack) = self.ack.take() {
+            ack.slot.shared.resolved(ack.generation);
         }
     }
 }
@@ -333,7 +344,7 @@ fn resolve(ack: &Arc<BatchAck>, wakers: &mut Wakers, set: impl FnOnce(&BatchAck,
     };
     if unseen {
         let count = ack.count.load(Ordering::Relaxed).max(1);
-        ack.slot.shared.unseen.add(u64::from(count), ack.error(0));
+        ack.slot.shared.unseen(u64::from(count), ack.error(0));
     }
 }
 
@@ -342,11 +353,12 @@ impl Drop for AckSetter {
         let Some(ack) = self.ack.take() else { return };
         let mut wakers = Wakers::new();
         let error = super::closed(self.handed_over);
+        ack.slot.shared.poison(ack.generation, &error);
         resolve(&ack, &mut wakers, |_, inner| {
             inner.failure = Some((error, Vec::new()));
             FAILED
         });
-        ack.slot.shared.resolved(1);
+        ack.slot.shared.resolved(ack.generation);
         drop(ack);
         for waker in wakers {
             waker.wake();

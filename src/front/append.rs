@@ -179,7 +179,8 @@ impl Slot {
         let ack: &Arc<BatchAck> = state.open_ack.as_ref()?;
         // The coarse clock lags: it is never before the batch's own exact base.
         let timestamp = parts.timestamp.unwrap_or_else(|| way.wall.max(state.acc.base_timestamp().unwrap_or(i64::MIN)));
-        let index = state.acc.append(0, timestamp, parts.key, parts.value, parts.headers, way.sticky)?;
+        let index =
+            state.acc.append(self.shared.generation(), timestamp, parts.key, parts.value, parts.headers, way.sticky)?;
         Some(done((ack, index, ack.delta(timestamp))))
     }
 
@@ -207,12 +208,9 @@ impl Slot {
             return Ok(None);
         }
         // An open batch that is empty took no record, not even the one it was opened for: it is of no use.
-        let (empty, grant) = (state.acc.close_empty(), state.open_grant.take());
+        let empty = state.close_empty();
         drop(state);
-        if let Some(empty) = empty {
-            self.shared.pool.put(empty.into_parts().0);
-        }
-        drop(grant);
+        self.let_go(empty);
         let size = parts.size().saturating_add(klamm_core::record::HEADER_LEN);
         if size > self.settings.max_request_size || size > self.settings.buffer_memory {
             return Err(Refusal::Error(self.shared.too_large(&self.topic, size)));
@@ -247,7 +245,7 @@ impl Slot {
                 unused = Some((buffer, grant));
                 (Ok(None), None)
             } else {
-                unused = state.open(self, buffer, grant, now, timestamp).err();
+                unused = state.open(self, buffer, grant, now, timestamp, self.shared.generation()).err();
                 let exact = Way { wall: timestamp, ..way };
                 let placed = self.append(&mut state, parts, exact, done).map(Sent::Placed);
                 (Ok(placed), state.edge(told::OPEN))

@@ -20,6 +20,10 @@ pub(crate) enum Input {
     OpenProducer(Arc<ProducerFront>),
     /// A producer whose gate is closed: it is answered when all of it is resolved; after the deadline what is left fails.
     CloseProducer(Arc<ProducerFront>, Option<OpSetter>, Option<Time>),
+    /// Records of this generation belong to a new transaction.
+    BeginTransaction(Arc<ProducerFront>, u64),
+    /// A transaction ends, by a commit (true) or an abort; nobody may wait for that.
+    EndTransaction(Arc<ProducerFront>, u64, bool, Option<OpSetter>),
     /// A new consumer.
     OpenConsumer(Arc<Shelf>),
     /// A consumer whose polls have ended; answered when the core ended it, at this time at the latest.
@@ -38,6 +42,8 @@ impl fmt::Debug for Input {
             Self::Command(op, _, command) => write!(f, "Command({op}, {command:?})"),
             Self::OpenProducer(_) => f.write_str("OpenProducer"),
             Self::CloseProducer(_, _, deadline) => write!(f, "CloseProducer({deadline:?})"),
+            Self::BeginTransaction(_, generation) => write!(f, "BeginTransaction({generation})"),
+            Self::EndTransaction(_, generation, commit, _) => write!(f, "EndTransaction({generation}, {commit})"),
             Self::OpenConsumer(shelf) => write!(f, "OpenConsumer({})", shelf.ix),
             Self::CloseConsumer(ix, _, how, deadline) => write!(f, "CloseConsumer({ix}, {how:?}, {deadline:?})"),
             Self::HurryConsumer(ix, at) => write!(f, "HurryConsumer({ix}, {at:?})"),
@@ -80,6 +86,7 @@ impl Inbox {
         };
         if let Input::Command(_, setter, _)
         | Input::CloseProducer(_, setter, _)
+        | Input::EndTransaction(_, _, _, setter)
         | Input::CloseConsumer(_, setter, ..)
         | Input::Close(setter, _) = &mut input
         {

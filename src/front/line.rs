@@ -109,6 +109,7 @@ impl Ticket {
 
     /// A ticket that has failed already.
     pub(crate) fn failed(shared: Arc<ProducerShared>, error: Error) -> Arc<Self> {
+        shared.poison(shared.generation(), &error);
         let ticket = Self::new(shared);
         locked(&ticket.state).outcome = Some(Err(error));
         ticket.ready.store(true, Ordering::Release);
@@ -195,7 +196,7 @@ impl Drop for Ticket {
         }
         let outcome = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).outcome.take();
         if let Some(Err(error)) = outcome {
-            self.shared.unseen.add(1, error);
+            self.shared.unseen(1, error);
         }
     }
 }
@@ -205,6 +206,8 @@ impl Drop for Ticket {
 pub(crate) struct Waiting {
     ticket: Option<Arc<Ticket>>,
     pub(crate) record: Kept,
+    /// The transaction that it belongs to; 0 without.
+    pub(crate) generation: u64,
     /// When it entered `send`.
     pub(crate) entered: Time,
     /// It fails then.
@@ -223,8 +226,10 @@ impl Waiting {
         deadline: Time,
     ) -> (Self, Arc<Ticket>) {
         let ticket = Ticket::new(shared.clone());
-        shared.admitted(1);
-        let waiting = Self { ticket: Some(ticket.clone()), record, entered, deadline, urgent: false, sticky: false };
+        let generation = shared.generation();
+        shared.admitted(generation);
+        let waiting =
+            Self { ticket: Some(ticket.clone()), record, generation, entered, deadline, urgent: false, sticky: false };
         (waiting, ticket)
     }
 
@@ -242,7 +247,7 @@ impl Waiting {
     pub(crate) fn withdraw(mut self) {
         if let Some(ticket) = self.ticket.take() {
             ticket.shared.unline(self.record.held());
-            ticket.shared.resolved(1);
+            ticket.shared.resolved(self.generation);
         }
     }
 
@@ -253,9 +258,12 @@ impl Waiting {
 
     fn end(&mut self, outcome: Result<Placed, Error>, wakers: &mut Wakers) {
         if let Some(ticket) = self.ticket.take() {
+            if let Err(error) = &outcome {
+                ticket.shared.poison(self.generation, error);
+            }
             ticket.set(outcome, wakers);
             ticket.shared.unline(self.record.held());
-            ticket.shared.resolved(1);
+            ticket.shared.resolved(self.generation);
         }
     }
 

@@ -22,6 +22,7 @@ pub(crate) mod slot;
 #[cfg(test)]
 mod tests;
 pub(crate) mod topics;
+pub(crate) mod transaction;
 
 use clock::FrontClock;
 use inbox::{Inbox, Input};

@@ -48,6 +48,11 @@ impl OpSlot {
         self.ready.load(Ordering::Acquire)
     }
 
+    /// Takes the answer, if it has come.
+    pub(crate) fn answer(&self) -> Option<Result<Reply, Error>> {
+        locked(&self.state).answer.take()
+    }
+
     #[cfg(test)]
     pub(crate) fn take(&self) -> Option<Result<Reply, Error>> {
         locked(&self.state).answer.take()

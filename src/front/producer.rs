@@ -6,6 +6,7 @@ use super::pack::{Offload, Packers};
 use super::pool::Pool;
 use super::slot::Slot;
 use super::topics::TopicSlot;
+use super::transaction::Transactions;
 use super::{Front, locked, yield_point};
 use crate::partitioning::Choice;
 use klamm_core::client::Command;
@@ -83,6 +84,8 @@ pub(crate) struct ProducerShared {
     pub(crate) packers: Packers,
     pub(crate) unseen: Unseen,
     pub(crate) offloads: Mutex<Vec<Offload>>,
+    /// `None`: the producer has no transactional id.
+    pub(crate) transactions: Option<Transactions>,
     dirty: Mutex<Vec<Arc<Slot>>>,
     gate: AtomicU64,
     /// The driver has a linger timer that is early enough for any batch opened from now on.
@@ -96,7 +99,7 @@ pub(crate) struct ProducerShared {
 }
 
 impl ProducerShared {
-    fn new(ix: ProducerIx, settings: Settings, front: Arc<Front>) -> Self {
+    fn new(ix: ProducerIx, settings: Settings, transactional: bool, front: Arc<Front>) -> Self {
         let buffer = settings.body_limit() + SLACK;
         let most = settings.buffer_memory / buffer.max(1) + 1;
         Self {
@@ -108,6 +111,7 @@ impl ProducerShared {
             front,
             unseen: Unseen::default(),
             offloads: Mutex::default(),
+            transactions: transactional.then(Transactions::default),
             dirty: Mutex::default(),
             gate: AtomicU64::new(OPEN),
             armed: AtomicBool::new(false),
@@ -151,15 +155,39 @@ impl ProducerShared {
         self.unsent.load(Ordering::Relaxed)
     }
 
-    /// Batches or tickets came into being.
-    pub(crate) fn admitted(&self, n: usize) {
-        self.pending.fetch_add(n, Ordering::AcqRel);
+    /// The transaction that records belong to now; 0 without.
+    #[inline]
+    pub(crate) fn generation(&self) -> u64 {
+        self.transactions.as_ref().map_or(0, Transactions::generation)
     }
 
-    /// Batches or tickets are resolved.
-    pub(crate) fn resolved(&self, n: usize) {
-        if self.pending.fetch_sub(n, Ordering::AcqRel) == n && self.gate() != OPEN {
+    /// A batch or ticket of this generation came into being.
+    pub(crate) fn admitted(&self, generation: u64) {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+        if let Some(transactions) = &self.transactions {
+            transactions.admitted(generation);
+        }
+    }
+
+    /// A batch or ticket is resolved.
+    pub(crate) fn resolved(&self, generation: u64) {
+        let last = self.transactions.as_ref().is_some_and(|transactions| transactions.resolved(generation));
+        if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 && self.gate() != OPEN || last {
             self.front.signal.notify();
+        }
+    }
+
+    /// Records failed, and nobody looked at that. A transaction's end tells of its own.
+    pub(crate) fn unseen(&self, count: u64, error: Error) {
+        if self.transactions.is_none() {
+            self.unseen.add(count, error);
+        }
+    }
+
+    /// A record of this generation failed: its transaction cannot be committed any more.
+    pub(crate) fn poison(&self, generation: u64, error: &Error) {
+        if let Some(transactions) = &self.transactions {
+            transactions.poison(generation, error);
         }
     }
 
@@ -271,7 +299,8 @@ pub(crate) struct ProducerFront {
 
 impl ProducerFront {
     pub(crate) fn new(front: Arc<Front>, config: Arc<ProducerConfig>, settings: Settings) -> Self {
-        let shared = Arc::new(ProducerShared::new(front.producer_ix(), settings, front));
+        let shared =
+            Arc::new(ProducerShared::new(front.producer_ix(), settings, config.transactional_id.is_some(), front));
         Self { shared, config, topics: RwLock::default() }
     }
 

@@ -4,7 +4,7 @@ use super::ack::Wakers;
 use super::budget::Grant;
 use super::line::{Placed, Waiting};
 use super::pack::Sealed as ToPack;
-use super::slot::{Slot, SlotState, told, wake};
+use super::slot::{Empty, Slot, SlotState, told, wake};
 use super::{locked, yield_point};
 use klamm_core::{ErrorKind, Now, Time};
 use std::sync::Arc;
@@ -42,23 +42,26 @@ impl Slot {
     pub(crate) fn serve(self: &Arc<Self>, now: Now, wakers: &mut Wakers, pack: &mut dyn FnMut(ToPack)) -> bool {
         loop {
             yield_point();
-            let mut sealed = None;
-            let mut need = None;
+            let (mut sealed, mut need) = (None, None);
+            let empty;
             let edge = {
                 let mut state = locked(&self.state);
                 self.place_line(&mut state, wakers);
+                let other = state.line.front().is_none_or(|head| Some(head.generation) != state.acc.open_generation());
+                empty = if other { state.close_empty() } else { Empty::default() };
                 if let Some(head) = state.line.front() {
                     if state.acc.open_count() > 0 {
                         sealed = state.seal(self);
                     } else {
                         let first = head.record.with(|parts| (parts.size(), parts.timestamp));
-                        need = Some((self.buffer_for(first.0), first.1.unwrap_or(now.wall.0)));
+                        need = Some((self.buffer_for(first.0), first.1.unwrap_or(now.wall.0), head.generation));
                     }
                 } else {
                     state.in_budget_line = false;
                 }
                 if state.acc.open_count() > 0 { state.edge(told::OPEN) } else { None }
             };
+            self.let_go(empty);
             self.tell(edge);
             if let Some(sealed) = sealed {
                 let rolled = self.rolls();
@@ -66,13 +69,13 @@ impl Slot {
                     self.sticky.roll(self.number);
                 }
                 pack(sealed);
-            } else if let Some((bytes, timestamp)) = need {
+            } else if let Some((bytes, timestamp, generation)) = need {
                 if !self.shared.budget.take_for_first(bytes) {
                     return false;
                 }
                 let grant = Grant::new(self.shared.clone(), bytes);
                 let buffer = self.shared.pool.get(bytes);
-                let refused = locked(&self.state).open(self, buffer, grant, now, timestamp).err();
+                let refused = locked(&self.state).open(self, buffer, grant, now, timestamp, generation).err();
                 if let Some((buffer, _grant)) = refused {
                     self.shared.pool.put(buffer);
                 }
@@ -84,10 +87,10 @@ impl Slot {
 
     fn place_line(&self, state: &mut SlotState, wakers: &mut Wakers) {
         while let Some(head) = state.line.front() {
-            let (entered, sticky, urgent) = (head.entered, head.sticky, head.urgent);
+            let (entered, sticky, urgent, generation) = (head.entered, head.sticky, head.urgent, head.generation);
             let (index, timestamp) = head.record.with(|parts| {
                 let timestamp = parts.timestamp.unwrap_or(0);
-                (state.acc.append(0, timestamp, parts.key, parts.value, parts.headers, sticky), timestamp)
+                (state.acc.append(generation, timestamp, parts.key, parts.value, parts.headers, sticky), timestamp)
             });
             let (Some(index), Some(ack)) = (index, state.open_ack.clone()) else { return };
             state.acc.entered(entered);

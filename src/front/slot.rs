@@ -102,10 +102,11 @@ impl SlotState {
         grant: Grant,
         now: Now,
         timestamp: i64,
+        generation: u64,
     ) -> Result<(), (Vec<u8>, Grant)> {
-        match self.acc.open(BodyBuf::new(buffer), now.mono, now.mono, 0) {
+        match self.acc.open(BodyBuf::new(buffer), now.mono, now.mono, generation) {
             Ok(no) => {
-                let ack = BatchAck::new(slot.clone(), timestamp);
+                let ack = BatchAck::new(slot.clone(), timestamp, generation);
                 self.acks.push_back((no, AckSetter::new(ack.clone())));
                 self.open_ack = Some(ack);
                 self.open_grant = Some(grant);
@@ -116,7 +117,36 @@ impl SlotState {
     }
 }
 
+/// What an open batch that took no record held on to.
+#[derive(Debug, Default)]
+pub(super) struct Empty {
+    body: Option<BodyBuf>,
+    grant: Option<Grant>,
+    setter: Option<AckSetter>,
+}
+
+impl SlotState {
+    /// Takes an open batch that took no record away: it is of no use.
+    pub(super) fn close_empty(&mut self) -> Empty {
+        let Some(body) = self.acc.close_empty() else { return Empty::default() };
+        self.open_ack = None;
+        let setter = self.acks.pop_back().map(|(_, setter)| setter);
+        Empty { body: Some(body), grant: self.open_grant.take(), setter }
+    }
+}
+
 impl Slot {
+    /// Gives back what an empty batch held on to. Hold no lock.
+    pub(super) fn let_go(&self, empty: Empty) {
+        if let Some(body) = empty.body {
+            self.shared.pool.put(body.into_parts().0);
+        }
+        if let Some(setter) = empty.setter {
+            setter.dismiss();
+        }
+        drop(empty.grant);
+    }
+
     pub(crate) fn new(
         shared: Arc<ProducerShared>,
         settings: Arc<Settings>,
@@ -272,6 +302,43 @@ impl Slot {
         let state = locked(&self.state);
         let (records, bytes) = state.acc.held();
         (records, bytes, state.line.len() as u64)
+    }
+
+    /// Fails what the core does not have of the transactions up to `generation`.
+    pub(crate) fn discard(&self, generation: u64, error: &Error, wakers: &mut Wakers) {
+        let (acks, line, sealed, open, grant) = {
+            let mut state = locked(&self.state);
+            let (sealed, open) = state.acc.discard(generation);
+            let grant = if open.is_some() { state.open_grant.take() } else { None };
+            if open.is_some() {
+                state.open_ack = None;
+            }
+            let goes = |setter: &AckSetter| {
+                !setter.handed_over && setter.ack().is_some_and(|ack| ack.generation <= generation)
+            };
+            let (acks, keep) = std::mem::take(&mut state.acks).into_iter().partition(|(_, setter)| goes(setter));
+            state.acks = keep;
+            let (line, keep): (VecDeque<_>, _) =
+                std::mem::take(&mut state.line).into_iter().partition(|waiting| waiting.generation <= generation);
+            state.line = keep;
+            let acks: VecDeque<(BatchNo, AckSetter)> = acks;
+            (acks, line, sealed, open, grant)
+        };
+        for (_, setter) in acks {
+            setter.fail(error.clone().with_possibly_written(false), Vec::new(), wakers);
+        }
+        for waiting in line {
+            waiting.fail(error.clone().with_possibly_written(false), wakers);
+        }
+        for sealed in sealed {
+            if let Sealed::Packed(batch) = sealed {
+                self.shared.taken(batch.body.len());
+            }
+        }
+        if let Some(open) = open {
+            self.shared.pool.put(open.into_parts().0);
+        }
+        drop(grant);
     }
 
     /// Fails everything: batches that are with the core too, and whatever comes later.

@@ -327,6 +327,20 @@ impl TopicSlot {
         }
     }
 
+    /// Fails what waits for the topic of the transactions up to `generation`.
+    pub(crate) fn discard(&self, generation: u64, error: &Error, wakers: &mut Wakers) {
+        let gone = {
+            let mut unplaced = locked(&self.unplaced);
+            let (gone, keep): (VecDeque<_>, _) =
+                std::mem::take(&mut unplaced.line).into_iter().partition(|waiting| waiting.generation <= generation);
+            unplaced.line = keep;
+            gone
+        };
+        for waiting in gone {
+            waiting.fail(error.clone().with_possibly_written(false), wakers);
+        }
+    }
+
     /// Nothing will come any more.
     pub(crate) fn refuse(&self, error: Error) {
         let mut wakers = Wakers::new();

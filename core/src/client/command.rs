@@ -1,10 +1,11 @@
 //! Everything that an application can ask, as data.
 
+use super::GroupMeta;
 use crate::config::{ConsumerConfig, ProducerConfig};
 use crate::metadata::OffsetSpec;
 use crate::producer::Memory;
 use crate::wire::Uuid;
-use crate::{ConsumerIx, PartitionIx, ProducerIx, Time, Timestamp};
+use crate::{ConsumerIx, Error, PartitionIx, ProducerIx, Time, Timestamp};
 use std::sync::Arc;
 
 /// Whom a command or an event concerns.
@@ -110,6 +111,29 @@ pub struct CloseConsumer {
     pub leave: Option<bool>,
 }
 
+/// Offsets that become a group's with a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendOffsets {
+    /// The transaction.
+    pub generation: u64,
+    /// The group, as it was when the records were read: the coordinator refuses older generations.
+    pub group: GroupMeta,
+    /// The next offset to read of each partition.
+    pub offsets: Vec<(TopicPartition, CommitOffset)>,
+}
+
+/// How a transaction ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndTransaction {
+    /// The transaction.
+    pub generation: u64,
+    /// Whether it is committed; otherwise it is aborted.
+    pub commit: bool,
+    /// Why it cannot be committed although that is asked for: a record failed before it reached the core. It is aborted then,
+    /// and the answer says so.
+    pub trouble: Option<Error>,
+}
+
 /// Everything that an application can ask. Answered by [`Event::Done`](super::Event::Done) with the command's `OpId`,
 /// unless the variant says otherwise.
 #[derive(Clone, Debug)]
@@ -131,6 +155,17 @@ pub enum Command {
     Topic(ProducerIx, Arc<str>),
     /// The producer has handed over everything and goes. Answered when its queues are empty or the deadline came.
     CloseProducer(ProducerIx, Time),
+
+    /// A transactional producer's first producer id: answered when transactions can begin. Ends what an older producer of
+    /// the same `transactional.id` left open, and fences it.
+    InitTransactions(ProducerIx),
+    /// Batches of this generation belong to a new transaction. It opens when the one before is over. No answer.
+    BeginTransaction(ProducerIx, u64),
+    /// Adds offsets of a group to a transaction (KIP-447). Answered when the group's coordinator has them.
+    SendOffsets(ProducerIx, SendOffsets),
+    /// Ends a transaction. Before a commit the front has the outcome of everything in it; an abort fails what has none.
+    /// Answered `Ok` only if the coordinator said yes to what was asked. Not to be limited by a `Deadline`: asking goes on.
+    EndTransaction(ProducerIx, EndTransaction),
 
     /// A new consumer, whose index the front chose. No answer.
     OpenConsumer(ConsumerIx, Arc<ConsumerConfig>),

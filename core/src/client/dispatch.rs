@@ -19,6 +19,7 @@ impl Client {
             Command::Deadline(_)
                 | Command::OpenProducer(..)
                 | Command::Topic(..)
+                | Command::BeginTransaction(..)
                 | Command::OpenConsumer(..)
                 | Command::Applied(..)
                 | Command::Released(..)
@@ -47,6 +48,23 @@ impl Client {
             }
             Command::CloseProducer(ix, deadline) => match self.producers.get_mut(&ix) {
                 Some(producer) => call!(self, producer, close(op, deadline)),
+                None => self.refuse(op),
+            },
+            Command::InitTransactions(ix) => match self.producers.get_mut(&ix) {
+                Some(producer) => call!(self, producer, init_transactions(op)),
+                None => self.refuse(op),
+            },
+            Command::BeginTransaction(ix, generation) => {
+                if let Some(producer) = self.producers.get_mut(&ix) {
+                    call!(self, producer, begin_transaction(generation));
+                }
+            }
+            Command::SendOffsets(ix, offsets) => match self.producers.get_mut(&ix) {
+                Some(producer) => call!(self, producer, send_offsets(op, offsets)),
+                None => self.refuse(op),
+            },
+            Command::EndTransaction(ix, how) => match self.producers.get_mut(&ix) {
+                Some(producer) => call!(self, producer, end_transaction(op, &how)),
                 None => self.refuse(op),
             },
             Command::OpenConsumer(ix, config) => {
@@ -240,7 +258,7 @@ impl Client {
             }
             let mut cx = shared.cx(*now, &view, coordinators);
             match link.lane {
-                Lane::Produce(ix) => producers.get_mut(&ix)?.poll_request(link, &mut cx),
+                Lane::Produce(ix) | Lane::Txn(ix) => producers.get_mut(&ix)?.poll_request(link, &mut cx),
                 Lane::Fetch(ix) | Lane::Group(ix) | Lane::Join(ix) => {
                     consumers.get_mut(&ix)?.poll_request(link, &mut cx)
                 }
@@ -263,7 +281,7 @@ impl Client {
         if self.producers.len() + self.consumers.len() != before {
             let (producers, consumers) = (&self.producers, &self.consumers);
             self.cluster.retire(self.now, |lane| match lane {
-                Lane::Produce(ix) => !producers.contains_key(&ix),
+                Lane::Produce(ix) | Lane::Txn(ix) => !producers.contains_key(&ix),
                 Lane::Fetch(ix) | Lane::Group(ix) | Lane::Join(ix) => !consumers.contains_key(&ix),
                 Lane::Control | Lane::Slow => false,
             });

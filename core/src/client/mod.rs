@@ -13,7 +13,8 @@ mod raw;
 pub(crate) mod role;
 
 pub use command::{
-    CloseConsumer, Command, CommitOffset, Role, Route, SeekTo, Stamp, Subscription, TopicName, TopicPartition,
+    CloseConsumer, Command, CommitOffset, EndTransaction, Role, Route, SeekTo, SendOffsets, Stamp, Subscription,
+    TopicName, TopicPartition,
 };
 pub use event::{AbortedTransaction, Chunk, Event, GroupMeta, ListedOffset, Reply, SplitPart, TopicShape};
 

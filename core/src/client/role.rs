@@ -25,6 +25,8 @@ pub(crate) enum Lane {
     Slow,
     /// Produce of one producer.
     Produce(ProducerIx),
+    /// A producer's transactions: requests to their coordinators.
+    Txn(ProducerIx),
     /// Fetch of one consumer: one outstanding.
     Fetch(ConsumerIx),
     /// Heartbeat, commit, offset fetch, leave of one consumer.

@@ -111,7 +111,8 @@ impl Cluster {
             .iter()
             .filter(|(key, conn)| {
                 let wanted = self.wanted.contains(key);
-                let on_demand = matches!(key.1, Lane::Join(_) | Lane::Slow) || matches!(key.0, Peer::Seed(_));
+                let on_demand =
+                    matches!(key.1, Lane::Join(_) | Lane::Slow | Lane::Txn(_)) || matches!(key.0, Peer::Seed(_));
                 let limit = if on_demand && !wanted { Some(ON_DEMAND_IDLE) } else { self.config.connections_max_idle };
                 let gone = matches!(key.0, Peer::Broker(id) if !view.brokers.contains_key(&id));
                 self.link(**conn).is_some_and(|(_, link)| {

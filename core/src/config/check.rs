@@ -50,6 +50,7 @@ fn security(reader: &mut Reader<'_>) {
 pub(super) fn producer(config: &mut ProducerConfig, reader: &mut Reader<'_>) {
     config.retry_backoff_max = config.retry_backoff_max.max(config.retry_backoff);
     idempotence(config, reader);
+    transactions(config, reader);
     // KafkaProducer.configureDeliveryTimeout
     let least = config.linger.saturating_add(config.request_timeout);
     if config.delivery_timeout < least {
@@ -108,6 +109,14 @@ fn idempotence(config: &mut ProducerConfig, reader: &mut Reader<'_>) {
     if let Some(why) = gives_way {
         config.enable_idempotence = false;
         reader.rule("enable.idempotence", &false, why);
+    }
+}
+
+/// ProducerConfig.postProcessAndValidateIdempotenceConfigs: transactions stand on idempotence.
+fn transactions(config: &ProducerConfig, reader: &mut Reader<'_>) {
+    if config.transactional_id.is_some() && !config.enable_idempotence {
+        let text = format!("{} needs enable.idempotence=true, acks=all and retries", reader.pair("transactional.id"));
+        reader.report.error(text, &reader.origin("transactional.id"));
     }
 }
 
@@ -190,6 +199,21 @@ mod tests {
         assert!(producer(Producer::new().set(key, 6)).unwrap_err().contains("is more than 5"));
         assert!(producer(Producer::new().set(key, 6).set("enable.idempotence", false)).is_ok());
         assert!(producer(Producer::new().set(key, 5)).unwrap().enable_idempotence);
+    }
+
+    #[test]
+    fn transactions_stand_on_idempotence() {
+        let transactional = || Producer::new().set("transactional.id", "t");
+        let config = producer(transactional()).unwrap();
+        assert_eq!(
+            (config.transactional_id.as_deref(), config.transaction_timeout),
+            (Some("t"), Duration::from_secs(60))
+        );
+        for (key, value) in [("acks", "1"), ("retries", "0"), ("enable.idempotence", "false")] {
+            let error = producer(transactional().set(key, value)).unwrap_err();
+            assert_eq!(error, "transactional.id=t needs enable.idempotence=true, acks=all and retries", "{key}");
+        }
+        assert!(producer(Producer::new().set("transactional.id", "")).is_err());
     }
 
     #[test]

@@ -47,6 +47,10 @@ section! {
         plain partitioner_ignore_keys: bool = "partitioner.ignore.keys" Bool "false";
         /// After how long a topic that is not written to is forgotten.
         plain metadata_max_idle: Duration = "metadata.max.idle.ms" Long "300000" [.min(5000)];
+        /// The name that makes a producer's transactions outlive it, and fences older producers of the same name (KIP-98).
+        text transactional_id: Option<Arc<str>> = "transactional.id" Text none [.range(Range::NonEmpty)];
+        /// How long a transaction may stay open before its coordinator aborts it; the broker has a limit for it.
+        plain transaction_timeout: Duration = "transaction.timeout.ms" Int "60000" [.min(1)];
         /// How exact the default timestamp of a record is.
         plain timestamp_precision: TimestampPrecision = "timestamp.precision" Text "coarse" [.words(&["coarse", "exact"]).klamm()];
     }
@@ -103,11 +107,7 @@ section! {
         "Whether buffers take their whole size at once."
             "buffer.memory.allocation.strategy" Text "full" [.words(&["full", "incremental"])
                 .status(Unsupported("buffers grow with their batch"))];
-        "The name that makes a producer's transactions outlive it."
-            "transactional.id" Text none [.range(Range::NonEmpty).status(Refused("transactions are not yet supported in this version"))];
-        "How long a transaction may stay open."
-            "transaction.timeout.ms" Int "60000" [.status(Unsupported("transactions are not yet supported in this version"))];
         "Whether an outside coordinator ends transactions (KIP-939)."
-            "transaction.two.phase.commit.enable" Bool "false" [.status(Refused("transactions are not yet supported in this version"))];
+            "transaction.two.phase.commit.enable" Bool "false" [.status(Refused("two-phase commit is not yet supported in this version"))];
     }
 }

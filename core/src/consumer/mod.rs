@@ -301,7 +301,7 @@ impl RoleMachine for Consumer {
             }
             Lane::Group(_) => self.group_request(link, cx, token)?,
             Lane::Join(_) => self.join_request(link, cx, token)?,
-            Lane::Control | Lane::Slow | Lane::Produce(_) => return None,
+            Lane::Control | Lane::Slow | Lane::Produce(_) | Lane::Txn(_) => return None,
         };
         self.sent.insert(token, what);
         self.tokens += 1;

@@ -11,6 +11,8 @@ pub(super) fn in_flight(lane: Lane, produce: usize) -> usize {
         Lane::Produce(_) => produce.max(1),
         // Two fetches in one session would be out of step; the next one waits in the role.
         Lane::Fetch(_) => 1,
+        // A transaction asks one thing at a time.
+        Lane::Txn(_) => 1,
         Lane::Control => 8,
         Lane::Slow | Lane::Group(_) => 4,
         // Sync and a Leave-and-join-again may follow a Join that parks.

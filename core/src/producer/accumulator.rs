@@ -249,6 +249,31 @@ impl Accumulator {
         self.sealed.is_empty() && self.open.as_ref().is_some_and(|open| !open.body.is_empty() && open.entered < time)
     }
 
+    /// The generation of the open batch.
+    pub fn open_generation(&self) -> Option<u64> {
+        self.open.as_ref().map(|open| open.generation)
+    }
+
+    /// Forgets the batches of all generations up to this one: their transaction is aborted. What is being packed of them has
+    /// no place to come back to.
+    pub fn discard(&mut self, generation: u64) -> (Vec<Sealed>, Option<BodyBuf>) {
+        let goes = |sealed: &Sealed| match sealed {
+            Sealed::Packing(_, facts) => facts.generation <= generation,
+            Sealed::Packed(batch) => batch.generation <= generation,
+            // Generations only grow along the queue; a broken batch fails either way.
+            Sealed::Broken(..) => false,
+        };
+        let (gone, keep): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.sealed).into_iter().partition(goes);
+        self.sealed = keep;
+        let open = self.open.take_if(|open| open.generation <= generation).map(|open| {
+            if !open.body.is_empty() {
+                self.next += 1;
+            }
+            open.body
+        });
+        (gone.into(), open)
+    }
+
     /// Forgets everything, for a producer that is given up. What is being packed then has no place to come back to.
     pub fn clear(&mut self) -> (Vec<Sealed>, Option<BodyBuf>) {
         let open = self.open.take().map(|open| {

@@ -97,7 +97,11 @@ impl Producer {
             oldest: at == 0,
             settling,
         };
-        let verdict = outcome(mode, known, told.answer);
+        let mut verdict = outcome(mode, known, told.answer);
+        if self.transaction.is_some() && matches!(verdict.then, Then::Restamp { .. } | Then::Fail { .. }) {
+            // Only the end of the transaction brings a new epoch (contracts A3, A5).
+            verdict.then = Then::Fail { renew: false };
+        }
         entry.fate = verdict.fate;
         entry.refused_only = verdict.refused_only;
         if let Some(error) = &told.error {

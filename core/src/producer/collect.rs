@@ -23,6 +23,7 @@ impl Producer {
             self.topics.touch(topic, cx.now.mono);
             self.file(cx.now.mono, *partition);
         }
+        self.go_on(cx);
         self.end_if_done(cx);
     }
 
@@ -125,6 +126,7 @@ impl Producer {
             }
             self.file(cx.now.mono, partition);
         }
+        self.go_on(cx);
         self.end_if_done(cx);
     }
 
@@ -135,6 +137,8 @@ impl Producer {
             self.fail(cx, partition, &Entry::new(batch), |about| about.given_up(why));
         } else if self.closed {
             let why = Error::new(ErrorKind::Closed, "the producer was closed");
+            self.fail(cx, partition, &Entry::new(batch), |about| about.given_up(why));
+        } else if let Some(why) = self.too_late(batch.generation) {
             self.fail(cx, partition, &Entry::new(batch), |about| about.given_up(why));
         } else if is_past(batch.entered, limit, now) {
             let waited = self.waited_for(cx, partition);

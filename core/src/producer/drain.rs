@@ -61,7 +61,7 @@ mod tests {
     /// One queue per entry, each with two batches of 61 + 12 bytes.
     fn queues(acks: &[Acks]) -> (Index, BTreeMap<PartitionIx, Queue>, Climate) {
         let minting = Minting::Under(Identity { id: 1, epoch: 0 });
-        let climate = Climate { now: Time(0), minting, pressure: false, doomed: false };
+        let climate = Climate { now: Time(0), minting, generation: 0, pressure: false, doomed: false };
         let (mut index, mut queues) = (Index::default(), BTreeMap::new());
         for (number, acks) in (0..).zip(acks) {
             let config = ProducerConfig { acks: *acks, ..ProducerConfig::default() };

@@ -101,6 +101,20 @@ impl Queue {
         gone.into()
     }
 
+    /// Takes out what is not under way of the transactions up to `generation`. A stamped one closes the window.
+    pub(crate) fn take_unsent(&mut self, generation: u64) -> Vec<Entry> {
+        let goes = |e: &Entry| e.sent.is_none() && e.batch.generation <= generation;
+        if !self.entries.iter().any(goes) {
+            return Vec::new();
+        }
+        let (gone, keep): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.entries).into_iter().partition(goes);
+        self.entries = keep;
+        if gone.iter().any(|e| e.stamp.is_some()) {
+            self.close_window();
+        }
+        gone.into()
+    }
+
     /// Takes out everything: the producer ends.
     pub(crate) fn clear(&mut self) -> Vec<Entry> {
         let gone: Vec<_> = std::mem::take(&mut self.entries).into();

@@ -22,6 +22,9 @@ impl Producer {
             self.expire(cx, partition);
         }
         self.ask_at = self.ask_at.filter(|at| *at > now);
+        if let Some(txn) = &mut self.transaction {
+            txn.retry_at = txn.retry_at.filter(|at| *at > now);
+        }
         let Self { topics, index, queues, .. } = self;
         topics.expire(now, |topic| {
             index.active.iter().any(|p| queues.get(p).is_some_and(|queue| queue.place.0 == topic))

@@ -11,7 +11,8 @@ impl Producer {
     /// From when on a producer id is to be asked for, if at all. As soon as a topic is: both answers are needed before the
     /// first batch goes.
     pub(super) fn wants_identity(&self) -> Option<Time> {
-        let wanted = self.config.enable_idempotence && self.doomed.is_none() && !self.closed;
+        let wanted =
+            self.config.enable_idempotence && self.doomed.is_none() && !self.closed && self.transaction.is_none();
         let used = self.topics.any() || !self.index.active.is_empty();
         if wanted && used { self.identities.wanted() } else { None }
     }
@@ -87,7 +88,7 @@ impl Producer {
     }
 
     /// The producer is of no more use: all that it has and gets fails with this.
-    fn doom(&mut self, cx: &mut Cx<'_>, error: Error) {
+    pub(super) fn doom(&mut self, cx: &mut Cx<'_>, error: Error) {
         self.doomed = Some(error.clone().with_fatal());
         self.unfiled = true;
         let all: Vec<_> = self.index.active.iter().copied().collect();

@@ -24,6 +24,8 @@ pub(crate) struct Climate {
     pub(crate) now: Time,
     /// The identity of idempotent topics.
     pub(crate) minting: Minting,
+    /// The transaction that is open; 0 without.
+    pub(crate) generation: u64,
     /// Records wait for memory, or the producer closes: nothing lingers (contracts B12).
     pub(crate) pressure: bool,
     /// The producer is of no more use: everything is collected, to be failed.
@@ -32,7 +34,12 @@ pub(crate) struct Climate {
 
 impl Climate {
     pub(crate) fn minting(&self, queue: &Queue) -> Minting {
-        if queue.terms.mode.idempotent { self.minting } else { Minting::Unstamped }
+        match queue.terms.mode.idempotent {
+            // Its partition is not part of the transaction yet.
+            true if queue.enrolled != self.generation => Minting::Waiting,
+            true => self.minting,
+            false => Minting::Unstamped,
+        }
     }
 }
 

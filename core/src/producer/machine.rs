@@ -13,6 +13,7 @@ use super::sequence::Identities;
 use super::state::Minting;
 use super::terms::Terms;
 use super::topics::Topics;
+use super::transaction::Transaction;
 use crate::client::Event;
 use crate::client::role::{
     Cx, Known, Lane, LinkFacts, Needs, Owner, Request, RequestError, Response, RoleMachine, Tag,
@@ -53,6 +54,10 @@ pub(crate) struct Producer {
     pub(super) unfiled: bool,
     /// Why the producer is of no more use.
     pub(super) doomed: Option<Error>,
+    /// Its transactions, if it has a transactional id.
+    pub(super) transaction: Option<Transaction>,
+    /// A batch's error that ends the producer as soon as the answer is read.
+    pub(super) dooming: Option<Error>,
     pub(super) closing: Option<(OpId, Time)>,
     pub(super) closed: bool,
 }
@@ -83,6 +88,8 @@ impl Producer {
             pressure: false,
             unfiled: false,
             doomed: None,
+            transaction: config.transactional_id.clone().map(|id| Transaction::new(id, config.transaction_timeout)),
+            dooming: None,
             closing: None,
             closed: false,
             config,
@@ -113,9 +120,12 @@ impl Producer {
     }
 
     pub(super) fn climate(&self, now: Time) -> Climate {
+        let transaction = self.transaction.as_ref();
+        let may_send = transaction.is_none_or(Transaction::is_sending);
         Climate {
             now,
-            minting: self.identities.current().map_or(Minting::Waiting, Minting::Under),
+            minting: self.identities.current().filter(|_| may_send).map_or(Minting::Waiting, Minting::Under),
+            generation: transaction.map_or(0, |txn| txn.generation),
             pressure: self.pressure || self.closing.is_some(),
             doomed: self.doomed.is_some(),
         }
@@ -135,6 +145,7 @@ impl Producer {
     }
 
     pub(super) fn file(&mut self, now: Time, partition: PartitionIx) {
+        self.enrol(partition);
         let climate = self.climate(now);
         if let Some(queue) = self.queues.get_mut(&partition) {
             self.index.file(queue, &climate);
@@ -145,6 +156,7 @@ impl Producer {
         self.unfiled = false;
         let climate = self.climate(now);
         for partition in self.index.active.clone() {
+            self.enrol(partition);
             if let Some(queue) = self.queues.get_mut(&partition) {
                 self.index.file(queue, &climate);
             }
@@ -153,7 +165,7 @@ impl Producer {
 
     /// A batch ends otherwise than acknowledged.
     pub(super) fn fail(
-        &self,
+        &mut self,
         cx: &mut Cx<'_>,
         partition: PartitionIx,
         entry: &Entry,
@@ -161,6 +173,8 @@ impl Producer {
     ) {
         let (topic, number) = cx.names.named(partition);
         let error = error(&About { topic, partition: number, entry });
+        let error = if self.transaction.is_some() && !error.is_fatal() { error.with_abort() } else { error };
+        self.batch_failed(entry, &error);
         cx.stats.records_failed += u64::from(entry.batch.count);
         let (producer, batch) = (self.ix, entry.batch.no);
         cx.events.push_back(Event::Failed { producer, partition, batch, error, culprits: Vec::new() });
@@ -174,12 +188,17 @@ impl Producer {
             let who = queue.window.who();
             let lost = queue.reset();
             let recreated = std::mem::take(&mut queue.recreated);
-            if who.is_some_and(|who| self.identities.bump(who)) {
-                cx.stats.bumps += 1;
-                self.unfiled = true;
-            }
-            if self.identities.current().is_some() {
-                queue.resume();
+            if self.transaction.is_some() {
+                // It stays closed until the end of the transaction brings an epoch.
+                self.window_broke(partition, recreated);
+            } else {
+                if who.is_some_and(|who| self.identities.bump(who)) {
+                    cx.stats.bumps += 1;
+                    self.unfiled = true;
+                }
+                if self.identities.current().is_some() {
+                    queue.resume();
+                }
             }
             for entry in &lost {
                 self.fail(cx, partition, entry, |about| about.stranded(recreated));
@@ -215,7 +234,7 @@ impl Producer {
 }
 
 impl RoleMachine for Producer {
-    fn needs(&self, out: &mut Needs, _known: &Known<'_>) {
+    fn needs(&self, out: &mut Needs, known: &Known<'_>) {
         if self.closed {
             return;
         }
@@ -226,6 +245,7 @@ impl RoleMachine for Producer {
         if self.wants_identity().is_some() {
             out.any.insert(Lane::Control);
         }
+        self.transaction_needs(out, known);
     }
 
     fn poll_request(&mut self, link: &LinkFacts<'_>, cx: &mut Cx<'_>) -> Option<Request> {
@@ -235,6 +255,7 @@ impl RoleMachine for Producer {
         match link.lane {
             Lane::Control => self.ask_identity(link, cx),
             Lane::Produce(ix) if ix == self.ix => self.send(link, cx),
+            Lane::Txn(ix) if ix == self.ix => self.ask_coordinator(link, cx),
             _ => None,
         }
     }
@@ -243,20 +264,25 @@ impl RoleMachine for Producer {
         if self.asking == Some(tag.token) {
             self.asking = None;
             self.take_identity(cx, broker, result);
+        } else if let Some(call) = self.transaction.as_mut().and_then(|t| t.call.take_if(|c| c.token == tag.token)) {
+            self.take_coordinator_answer(cx, broker, &call, result);
         } else if let Some(items) = self.requests.remove(&tag.token) {
             self.take_answer(cx, broker, tag.token, &items, result);
         }
+        self.go_on(cx);
         self.end_if_done(cx);
     }
 
     fn handle_metadata(&mut self, cx: &mut Cx<'_>, diff: &Diff) {
         self.refresh_leaders(cx, diff);
         self.topics.handle_metadata(cx, diff);
+        self.go_on(cx);
         self.end_if_done(cx);
     }
 
     fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
         self.pass_time(cx);
+        self.go_on(cx);
         self.end_if_done(cx);
     }
 
@@ -266,6 +292,7 @@ impl RoleMachine for Producer {
             (self.index.delivery.next(), Why::Delivery),
             (self.index.backoff.next(), Why::Backoff),
             (self.ask_at, Why::Backoff),
+            (self.transaction.as_ref().and_then(|txn| txn.retry_at), Why::Backoff),
             (self.topics.next(), Why::Idle),
             (self.closing.map(|(_, deadline)| deadline), Why::Operation),
         ];

@@ -28,6 +28,7 @@ mod split;
 mod state;
 mod terms;
 mod topics;
+mod transaction;
 
 pub use accumulator::{Accumulator, Facts, Head, Plain, Sealed};
 pub use handover::{Batch, Collect, Left, Memory, Take, Taken};

@@ -39,6 +39,8 @@ pub(crate) struct Queue {
     pub(crate) failures: u32,
     /// The log was replaced by another of this name, and the window of the old one is not yet empty.
     pub(crate) recreated: bool,
+    /// The transaction that it is part of; 0 without.
+    pub(crate) enrolled: u64,
     /// What a new identity waits for: a broker that refuses each one is not asked in a tight loop.
     pub(crate) pause: Option<Time>,
     pub(crate) filed: Filed,
@@ -67,6 +69,7 @@ impl Queue {
             incarnation: 0,
             failures: 0,
             recreated: false,
+            enrolled: 0,
             pause: None,
             filed: Filed::default(),
             entries: VecDeque::new(),
@@ -156,7 +159,8 @@ impl Queue {
         let at = self.entries.iter().position(|e| e.sent.is_none())?;
         let may = match self.entries[at] {
             Entry { stamp: Some(_), nth, .. } => self.is_remembered(nth),
-            _ => self.may_mint(minting),
+            // A batch of the next transaction waits for that one.
+            Entry { ref batch, .. } => batch.generation == self.enrolled && self.may_mint(minting),
         };
         may.then_some(at)
     }

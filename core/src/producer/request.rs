@@ -39,21 +39,22 @@ pub(crate) struct Part {
 }
 
 /// The version to speak with a broker; ids only if all topics have one.
-pub(crate) fn version(link: &LinkFacts<'_>, all_ids: bool) -> Option<i16> {
+pub(crate) fn version(link: &LinkFacts<'_>, all_ids: bool, highest: i16) -> Option<i16> {
     let max = if all_ids { ProduceRequest::MAX } else { FIRST_WITH_IDS - 1 };
-    link.versions.pick(ApiKey::PRODUCE, ProduceRequest::MIN, max)
+    link.versions.pick(ApiKey::PRODUCE, ProduceRequest::MIN, max.min(highest))
 }
 
-/// Builds the request. Batches of one topic stand side by side in `parts`. Bodies are shared, never copied.
+/// Builds the request; `transaction` is the transactional id. Batches of one topic stand side by side in `parts`. Bodies are shared, never copied.
 pub(crate) fn build(
     tag: Tag,
     version: i16,
     acks: Acks,
     timeout: Duration,
+    transaction: Option<&str>,
     parts: &[Part],
     names: &Names,
 ) -> Result<Request, Error> {
-    let headers: Vec<[u8; HEADER_LEN]> = parts.iter().map(header).collect();
+    let headers: Vec<[u8; HEADER_LEN]> = parts.iter().map(|part| header(part, transaction.is_some())).collect();
     let entries: Vec<ProduceEntry<'_>> = parts
         .iter()
         .zip(&headers)
@@ -69,7 +70,7 @@ pub(crate) fn build(
         version,
         correlation: 0,
         client_id: None,
-        transactional_id: None,
+        transactional_id: transaction,
         acks: acks.wire(),
         timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
     };
@@ -81,7 +82,7 @@ pub(crate) fn build(
 }
 
 /// The 61 bytes in front of a batch's records, with the stamp that it goes under.
-fn header(part: &Part) -> [u8; HEADER_LEN] {
+fn header(part: &Part, transactional: bool) -> [u8; HEADER_LEN] {
     let batch = &part.batch;
     let facts = BodyFacts {
         crc: batch.crc,
@@ -95,7 +96,7 @@ fn header(part: &Part) -> [u8; HEADER_LEN] {
         epoch: stamp.who.epoch,
         base_sequence: stamp.base,
     });
-    facts.header(stamp, false)
+    facts.header(stamp, transactional)
 }
 
 /// What a broker said of one batch.
@@ -212,7 +213,7 @@ mod tests {
         let parts = [Part { item, stamp: Some(stamp), batch }];
         for version in [3, 9, 12, 13] {
             let timeout = Duration::from_secs(30);
-            let request = build(TAG, version, Acks::All, timeout, &parts, &names).unwrap();
+            let request = build(TAG, version, Acks::All, timeout, None, &parts, &names).unwrap();
             assert!(request.body.iter().any(|piece| piece.as_ptr() == body.as_ptr()), "copied");
             let bytes = request.body.concat();
             let message = ProduceRequest::decode(&mut Reader::new(&bytes), version).unwrap();
@@ -228,7 +229,7 @@ mod tests {
             assert_eq!((header.stamp, header.count), (want, 3));
         }
         let bare = [Part { stamp: None, item, batch: parts[0].batch.clone() }];
-        assert!(build(TAG, 9, Acks::Zero, Duration::ZERO, &bare, &names).unwrap().silent);
+        assert!(build(TAG, 9, Acks::Zero, Duration::ZERO, None, &bare, &names).unwrap().silent);
     }
 
     #[test]

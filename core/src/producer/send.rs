@@ -31,7 +31,7 @@ impl Producer {
                 self.queues.get(&pick.partition).and_then(|q| cx.view.topic(q.place.0)).map_or(Uuid::ZERO, |t| t.id)
             })
             .collect();
-        let version = request::version(link, ids.iter().all(|id| !id.is_zero()));
+        let version = request::version(link, ids.iter().all(|id| !id.is_zero()), self.highest_produce());
         let tag = self.tag();
         let mut parts = Vec::with_capacity(picks.len());
         for (pick, topic_id) in picks.into_iter().zip(ids) {
@@ -46,12 +46,17 @@ impl Producer {
             self.index.file(queue, &climate);
         }
         let items: Vec<Item> = parts.iter().map(|part| part.item).collect();
-        let built = version
-            .ok_or_else(|| link.unsupported::<crate::wire::messages::ProduceRequest>())
-            .and_then(|version| request::build(tag, version, acks, self.config.request_timeout, &parts, cx.names));
+        let built =
+            version.ok_or_else(|| link.unsupported::<crate::wire::messages::ProduceRequest>()).and_then(|version| {
+                let transaction = self.config.transactional_id.as_deref();
+                request::build(tag, version, acks, self.config.request_timeout, transaction, &parts, cx.names)
+            });
         match built {
             Ok(request) => {
                 self.requests.insert(tag.token, items);
+                if let Some(txn) = &mut self.transaction {
+                    txn.touched = true;
+                }
                 Some(request)
             }
             Err(error) => {

@@ -60,6 +60,7 @@ impl Engine {
             }
             return;
         };
+        Self::abort_open(producer);
         let closing = producer.closing.get_or_insert_default();
         closing.setters.extend(setter);
         closing.deadline = deadline.or(closing.deadline);
@@ -73,6 +74,7 @@ impl Engine {
         self.close_consumers(now, deadline.unwrap_or(now.mono + GRACE));
         for producer in self.producers.values_mut() {
             producer.front.shared.close_gate(CLOSED);
+            Self::abort_open(producer);
             let closing = producer.closing.get_or_insert_default();
             closing.deadline = closing.deadline.into_iter().chain(deadline).min();
         }
@@ -92,7 +94,8 @@ impl Engine {
                     topic.slots().for_each(|slot| slot.fence(&mut batches, &mut tickets));
                 }
             }
-            if producer.front.shared.is_settled() {
+            let late = closing.deadline.is_some_and(|at| at <= now.mono);
+            if producer.front.shared.is_settled() && (producer.ends.is_empty() || late) {
                 let op = self.front.op();
                 closing.asked = Some(op);
                 let until = closing.deadline.unwrap_or(now.mono + GRACE);

@@ -4,6 +4,7 @@ mod close;
 mod consume;
 mod machine;
 mod produce;
+mod transaction;
 
 use super::ack::Wakers;
 use super::clock::FrontClock;
@@ -110,6 +111,10 @@ impl Engine {
                     self.producers.insert(ix, Producer::new(front));
                 }
                 Input::CloseProducer(front, setter, deadline) => self.close_producer(&front, setter, deadline),
+                Input::BeginTransaction(front, generation) => self.begin_transaction(&front, generation),
+                Input::EndTransaction(front, generation, commit, setter) => {
+                    self.end_transaction(&front, generation, commit, setter);
+                }
                 Input::OpenConsumer(shelf) => {
                     let command = Command::OpenConsumer(shelf.ix, shelf.config.clone());
                     self.client.handle_command(now, self.front.op(), command);
@@ -175,7 +180,9 @@ impl Engine {
             self.front.signal.notify();
             return;
         }
-        self.closed(op);
+        if !self.ended(op, &result) {
+            self.closed(op);
+        }
     }
 
     /// Wakes whom this turn's outcomes concern. No lock is held here.
@@ -232,7 +239,9 @@ impl Engine {
         }
         for input in late {
             match input {
-                Input::Command(_, Some(setter), _) | Input::Timer(_, setter) => setter.set(Err(error.clone())),
+                Input::Command(_, Some(setter), _)
+                | Input::Timer(_, setter)
+                | Input::EndTransaction(_, _, _, Some(setter)) => setter.set(Err(error.clone())),
                 Input::OpenProducer(front) => Producer::new(front).abandon(error, &mut self.wakers),
                 Input::OpenConsumer(shelf) => self.consumers.open(shelf),
                 Input::CloseProducer(_, Some(setter), _)

@@ -9,7 +9,7 @@ use crate::front::slot::Slot;
 use klamm_core::client::TopicShape;
 use klamm_core::driver::{Action, Work};
 use klamm_core::producer::{Batch, Left, Take, Taken};
-use klamm_core::{Error, Now, PartitionIx, Time, WorkId};
+use klamm_core::{Error, ErrorKind, Now, PartitionIx, Time, WorkId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,13 +20,20 @@ const INLINE: usize = 64 * 1024;
 pub(super) struct Producer {
     pub(super) front: Arc<ProducerFront>,
     pub(super) closing: Option<super::close::ProducerClosing>,
+    pub(super) ends: super::transaction::Ends,
     slots: BTreeMap<PartitionIx, Arc<Slot>>,
     pressure: bool,
 }
 
 impl Producer {
     pub(super) fn new(front: Arc<ProducerFront>) -> Self {
-        Self { front, closing: None, slots: BTreeMap::new(), pressure: false }
+        Self {
+            front,
+            closing: None,
+            ends: super::transaction::Ends::default(),
+            slots: BTreeMap::new(),
+            pressure: false,
+        }
     }
 
     pub(super) fn slot(&self, partition: PartitionIx) -> Option<&Arc<Slot>> {
@@ -77,12 +84,31 @@ impl Producer {
     }
 
     /// Everything of it fails.
-    pub(super) fn abandon(self, error: &Error, wakers: &mut Wakers) {
+    pub(super) fn abandon(mut self, error: &Error, wakers: &mut Wakers) {
         self.front.shared.close_gate(DEAD);
+        self.ends.abandon(error);
         self.give_up(error, wakers);
         if let Some(closing) = self.closing {
             closing.answer(&Ok(()));
         }
+    }
+
+    /// Fails what the core does not have of the transactions up to `generation`; the levels that changed.
+    pub(super) fn discard<'a>(
+        &'a self,
+        generation: u64,
+        cause: Option<&Error>,
+        wakers: &'a mut Wakers,
+    ) -> impl Iterator<Item = (PartitionIx, Left)> + 'a {
+        let error = Error::new(ErrorKind::Aborted, "its transaction is aborted");
+        let error = cause.map_or(error.clone(), |cause| error.with_source(cause.clone()));
+        for topic in self.front.all() {
+            topic.discard(generation, &error, wakers);
+        }
+        self.slots.values().map(move |slot| {
+            slot.discard(generation, &error, wakers);
+            (slot.ix, slot.visit())
+        })
     }
 
     /// Fails what is left, in line, in batches, and with the core.

@@ -265,6 +265,7 @@ fn other_judgement(key: &Key, value: &str) -> Option<&'static str> {
         "socket.connection.setup.timeout.ms" | "socket.connection.setup.timeout.max.ms" if negative || value == "0" => {
             "no connection comes up in no time"
         }
+        "transaction.timeout.ms" if negative || value == "0" => "no coordinator takes it",
         "connections.max.idle.ms" if negative => "never has one spelling",
         "auto.offset.reset" if value == "smallest" || value.eq_ignore_ascii_case("none") => "librdkafka's spelling",
         "client.dns.lookup" if value == "default" => "2.5's spelling",

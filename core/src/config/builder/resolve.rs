@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn what_would_change_the_meaning_is_refused_and_what_would_not_is_a_warning() {
         let refused = Config::new("a")
-            .set("transactional.id", "t")
+            .set("transaction.two.phase.commit.enable", true)
             .set("group.protocol", "consumer")
             .set("config.providers", "file");
         assert_eq!(errors(&refused).len(), 3, "{:?}", errors(&refused));

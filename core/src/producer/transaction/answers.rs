@@ -1,0 +1,168 @@
+//! What coordinators answer, request by request.
+
+use super::class::{Reaction, reaction};
+use super::{Ask, Call, State, requests};
+use crate::client::Reply;
+use crate::client::role::{Cx, Response};
+use crate::producer::machine::Producer;
+use crate::producer::sequence::Identity;
+use crate::wire::messages::{AddOffsetsToTxnRequest, EndTxnRequest, InitProducerIdRequest};
+use crate::{BrokerId, Error, ErrorCode, ErrorKind, PartitionIx};
+use std::sync::Arc;
+
+impl Producer {
+    pub(super) fn take_init(&mut self, cx: &mut Cx<'_>, broker: BrokerId, response: &Response) -> Result<i32, Error> {
+        let answer = response.decode::<InitProducerIdRequest>()?;
+        if answer.error_code.is_ok() && (answer.producer_id < 0 || answer.producer_epoch < 0) {
+            return Err(Error::new(ErrorKind::Corrupt, "a broker gave a producer id that is none"));
+        }
+        let what = "the coordinator gives no producer id";
+        if self.react(cx, broker, Ask::Init, answer.error_code, what) == Reaction::Done {
+            self.adopt(Identity { id: answer.producer_id, epoch: answer.producer_epoch });
+            let starters = self.transaction.as_mut().map(|txn| std::mem::take(&mut txn.starters));
+            for op in starters.into_iter().flatten() {
+                cx.done(op, Ok(Reply::Unit));
+            }
+        }
+        Ok(answer.throttle_time_ms)
+    }
+
+    pub(super) fn take_added(
+        &mut self,
+        cx: &mut Cx<'_>,
+        broker: BrokerId,
+        call: &Call,
+        response: &Response,
+    ) -> Result<i32, Error> {
+        let (codes, throttle) = requests::added(response, cx.names)?;
+        let Some(txn) = &mut self.transaction else { return Ok(throttle) };
+        let mut worst: Option<(PartitionIx, ErrorCode)> = None;
+        for partition in &call.partitions {
+            // Who is left out is asked for again.
+            let code = codes.get(partition).copied().unwrap_or(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS);
+            if code.is_ok() {
+                txn.touched = true;
+                txn.waiting.remove(partition);
+                if let Some(queue) = self.queues.get_mut(partition) {
+                    queue.enrolled = txn.generation;
+                }
+            } else if worst.is_none_or(|(_, before)| rank(call.ask, before) < rank(call.ask, code)) {
+                worst = Some((*partition, code));
+            }
+        }
+        self.unfiled = true;
+        match worst {
+            None => {
+                self.react(cx, broker, call.ask, ErrorCode::NONE, "");
+            }
+            Some((partition, code)) => {
+                let (topic, number) = cx.names.named(partition);
+                let what = format!("{topic}-{number} cannot be added to the transaction");
+                self.react(cx, broker, call.ask, code, &what);
+            }
+        }
+        Ok(throttle)
+    }
+
+    pub(super) fn take_group_added(
+        &mut self,
+        cx: &mut Cx<'_>,
+        broker: BrokerId,
+        response: &Response,
+    ) -> Result<i32, Error> {
+        let answer = response.decode::<AddOffsetsToTxnRequest>()?;
+        let Some(txn) = &mut self.transaction else { return Ok(answer.throttle_time_ms) };
+        let group: Option<Arc<str>> = txn.offsets.front().map(|offsets| offsets.group.group.clone());
+        txn.touched |= answer.error_code.is_ok();
+        if let (Some(group), true) = (&group, answer.error_code.is_ok()) {
+            txn.groups.insert(group.clone());
+        }
+        let what = format!("group \"{}\" cannot be added to the transaction", group.as_deref().unwrap_or_default());
+        self.react(cx, broker, Ask::AddOffsets, answer.error_code, &what);
+        Ok(answer.throttle_time_ms)
+    }
+
+    pub(super) fn take_committed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        broker: BrokerId,
+        response: &Response,
+    ) -> Result<i32, Error> {
+        let (codes, throttle) = requests::committed(response, cx.names)?;
+        let Some(offsets) = self.transaction.as_mut().and_then(|txn| txn.offsets.front_mut()) else {
+            return Ok(throttle);
+        };
+        let mut worst: Option<((crate::TopicIx, i32), ErrorCode)> = None;
+        offsets.left.retain(|left| {
+            let code = codes.get(&left.place).copied().unwrap_or(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS);
+            if !code.is_ok()
+                && worst.is_none_or(|(_, old)| rank(Ask::CommitOffsets, old) < rank(Ask::CommitOffsets, code))
+            {
+                worst = Some((left.place, code));
+            }
+            !code.is_ok()
+        });
+        let (op, group) = (offsets.op, offsets.group.group.clone());
+        match worst {
+            None => {
+                self.react(cx, broker, Ask::CommitOffsets, ErrorCode::NONE, "");
+                if let Some(txn) = &mut self.transaction {
+                    txn.offsets.pop_front();
+                }
+                cx.done(op, Ok(Reply::Unit));
+            }
+            Some(((topic, number), code)) => {
+                let topic = cx.names.topic_name(topic);
+                let what = format!("the offset of {topic}-{number} cannot be committed for group \"{group}\"");
+                self.react(cx, broker, Ask::CommitOffsets, code, &what);
+            }
+        }
+        Ok(throttle)
+    }
+
+    pub(super) fn take_end(&mut self, cx: &mut Cx<'_>, broker: BrokerId, response: &Response) -> Result<i32, Error> {
+        let answer = response.decode::<EndTxnRequest>()?;
+        let Some(txn) = &mut self.transaction else { return Ok(answer.throttle_time_ms) };
+        let commit = txn.end.as_ref().is_some_and(|end| end.commit);
+        let what = if commit { "the transaction cannot be committed" } else { "the transaction cannot be aborted" };
+        match self.react(cx, broker, Ask::End, answer.error_code, what) {
+            Reaction::Done => {
+                let next = (answer.producer_id >= 0 && answer.producer_epoch >= 0)
+                    .then_some(Identity { id: answer.producer_id, epoch: answer.producer_epoch });
+                self.over(cx, false);
+                if let Some(next) = next {
+                    self.adopt(next);
+                } else if let Some(txn) = self.transaction.as_mut().filter(|txn| txn.tainted) {
+                    txn.state = State::Bumping;
+                }
+            }
+            Reaction::NotOpen | Reaction::Abort | Reaction::Renew => {
+                let Some(txn) = &mut self.transaction else { return Ok(answer.throttle_time_ms) };
+                let cause = txn.last.clone().unwrap_or_else(|| Error::from_code(answer.error_code));
+                if commit {
+                    txn.was_aborted(&cause);
+                } else {
+                    // Nothing of it is open, and nothing tells which epoch the coordinator is at.
+                    self.over(cx, true);
+                }
+            }
+            Reaction::Retry | Reaction::Soon | Reaction::Rediscover | Reaction::Fatal => {}
+        }
+        Ok(answer.throttle_time_ms)
+    }
+}
+
+/// How bad a code is among those of one answer.
+fn rank(ask: Ask, code: ErrorCode) -> u8 {
+    match reaction(ask, code) {
+        Reaction::Done => 0,
+        Reaction::Soon => 1,
+        Reaction::Retry => 2,
+        Reaction::Rediscover => 3,
+        // Says that another part failed: that one is the cause.
+        _ if code == ErrorCode::OPERATION_NOT_ATTEMPTED => 4,
+        Reaction::Abort => 5,
+        Reaction::Renew | Reaction::NotOpen => 6,
+        Reaction::Fatal => 7,
+    }
+}

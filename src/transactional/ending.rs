@@ -1,0 +1,71 @@
+//! The wait for the end of a transaction.
+
+use crate::front::op::OpSlot;
+use crate::front::producer::ProducerFront;
+use crate::op::{Op, Work};
+use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// The coordinator is asked until it answers; only the waiting has an end.
+pub(super) struct Ending {
+    front: Arc<ProducerFront>,
+    slot: Arc<OpSlot>,
+    commit: bool,
+    timer: Arc<OpSlot>,
+    limit: Duration,
+    over: bool,
+}
+
+impl Ending {
+    pub(super) fn start(front: Arc<ProducerFront>, slot: Arc<OpSlot>, commit: bool, limit: Duration) -> Op<()> {
+        let inner = front.shared.front.clone();
+        let timer = inner.timer(limit);
+        Op::new(inner, Self { front, slot, commit, timer, limit, over: false })
+    }
+
+    fn keep(&self, unknown: bool) {
+        if let Some(transactions) = self.front.shared.transactions.as_ref().filter(|_| self.commit) {
+            transactions.keep(&self.slot, unknown);
+        }
+    }
+}
+
+impl Work<()> for Ending {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if let Poll::Ready(answer) = self.slot.poll(cx) {
+            self.over = true;
+            return Poll::Ready(answer.map(|_| ()));
+        }
+        if self.over || self.timer.poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.over = true;
+        self.keep(true);
+        let what = if self.commit { "commit" } else { "abort" };
+        let text = format!("the {what} of the transaction was not answered within {} ms", self.limit.as_millis());
+        let error = Error::new(ErrorKind::Timeout, text);
+        Poll::Ready(Err(match self.commit {
+            true => error.with_outcome_unknown().with_hint("the client keeps asking: await resume_commit()"),
+            false => error.with_hint("the client keeps asking"),
+        }))
+    }
+
+    fn is_ready(&self) -> bool {
+        self.slot.is_ready() || self.timer.is_ready()
+    }
+
+    fn limit(&mut self, limit: Duration) {
+        self.limit = limit;
+        self.timer = self.front.shared.front.timer(limit);
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if !self.over {
+            self.keep(false);
+        }
+    }
+}
