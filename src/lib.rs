@@ -39,7 +39,7 @@ pub use config::{Config, ConsumerConfig, ProducerConfig};
 pub use consumer::{
     Batch, CloseOptions, Consumer, ConsumerHandle, ConsumerRecord, ConsumerState, GroupMetadata, Headers,
     NextPartition, OffsetAndTimestamp, Offsets, OwnedRecord, PartitionBatch, PartitionState, PartitionStream,
-    Partitions, Polling, PollingPartition, Position, Receiving, RecordId, RecordIter, RecordStream, Records,
+    Partitions, Pattern, Polling, PollingPartition, Position, Receiving, RecordId, RecordIter, RecordStream, Records,
     TimestampType, TopicPartition,
 };
 pub use deliveries::Deliveries;

@@ -1,7 +1,7 @@
 //! The consumer end to end on an in-memory cluster.
 
 use klamm::config::{AutoCommit, ConsumerConfig};
-use klamm::{Blocking, Config, Consumer, Kafka, Offsets, Record, Tokio, TopicPartition};
+use klamm::{Blocking, Config, Consumer, Kafka, Offsets, Pattern, Record, Tokio, TopicPartition};
 use klamm_cluster::Cluster;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -342,5 +342,75 @@ fn a_section_of_its_own_inherits_what_the_client_was_told() {
         .take_while(|_| Instant::now() < end)
         .find(|batch| !batch.is_empty());
     assert_eq!(batch.unwrap().len(), 3);
+    kafka.close().wait().unwrap();
+}
+
+/// Polls until the consumer reads exactly these topics.
+fn until_assigned(consumer: &mut Consumer, topics: &[&str]) {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        consumer.poll(SOON).wait().unwrap().unwrap();
+        let assigned: BTreeSet<_> = consumer.assignment().iter().map(|tp| tp.topic.to_string()).collect();
+        if assigned.iter().eq(topics) {
+            assert_eq!(consumer.subscription(), topics);
+            return;
+        }
+        assert!(Instant::now() < end, "{assigned:?} instead of {topics:?}: {}", consumer.state());
+    }
+}
+
+fn follows_a_pattern(section: ConsumerConfig) {
+    let cluster = Cluster::start().unwrap();
+    for topic in ["m-1", "m-2", "m-debug", "other", "not-m-1"] {
+        cluster.create_topic(topic, 2);
+    }
+    let config = Config::new(cluster.bootstrap()).metadata_max_age(Duration::from_millis(150));
+    let kafka = Kafka::connect(Blocking, config).wait().unwrap();
+    let mut consumer = kafka.consumer_with(section.set("heartbeat.interval.ms", 50)).unwrap();
+    consumer.subscribe_pattern(Pattern::client("(m-|__).*").unwrap().except(".*debug").unwrap()).unwrap();
+    until_assigned(&mut consumer, &["m-1", "m-2"]);
+    cluster.create_topic("m-3", 1);
+    until_assigned(&mut consumer, &["m-1", "m-2", "m-3"]);
+    kafka.producer().unwrap().send(Record::to("m-3").value("late")).wait().unwrap();
+    cluster.delete_topic("m-1");
+    until_assigned(&mut consumer, &["m-2", "m-3"]);
+    // A deleted topic does not come back by being asked for.
+    consumer.subscribe(["other"]).unwrap();
+    until_assigned(&mut consumer, &["other"]);
+    consumer.subscribe_pattern(Pattern::client("m-.").unwrap()).unwrap();
+    until_assigned(&mut consumer, &["m-2", "m-3"]);
+    consumer.unsubscribe().wait().unwrap();
+    assert!(consumer.subscription().is_empty());
+    kafka.close().wait().unwrap();
+}
+
+#[test]
+fn a_group_follows_a_pattern_as_topics_come_and_go() {
+    follows_a_pattern(ConsumerConfig::group("g"));
+}
+
+#[test]
+fn a_consumer_without_a_group_follows_a_pattern_as_topics_come_and_go() {
+    follows_a_pattern(ConsumerConfig::standalone());
+}
+
+#[test]
+fn internal_topics_fit_a_pattern_only_if_they_are_asked_for() {
+    let cluster = cluster(1);
+    let kafka = connect(&cluster);
+    // The first commit of a group makes the cluster's own topic.
+    let mut member = kafka.consumer("g").unwrap();
+    member.subscribe(["t"]).unwrap();
+    until_assigned(&mut member, &["t"]);
+    member.commit_sync().wait().unwrap();
+    let listed = kafka.admin().list_topics().include_internal(true).wait().unwrap();
+    let internal: Vec<_> = listed.iter().filter(|topic| topic.internal).map(|topic| topic.name.to_string()).collect();
+    let mut plain = kafka.standalone_consumer().unwrap();
+    plain.subscribe_pattern(Pattern::client(".*").unwrap()).unwrap();
+    until_assigned(&mut plain, &["t"]);
+    let mut all = kafka.consumer_with(ConsumerConfig::standalone().set("exclude.internal.topics", false)).unwrap();
+    all.subscribe_pattern(Pattern::client(".*").unwrap()).unwrap();
+    let expected: Vec<&str> = internal.iter().map(String::as_str).chain(["t"]).collect();
+    until_assigned(&mut all, &expected);
     kafka.close().wait().unwrap();
 }

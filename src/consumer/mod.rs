@@ -6,6 +6,7 @@ mod handle;
 mod lookup;
 mod offsets;
 mod partitions;
+mod pattern;
 mod poll;
 mod position;
 mod record;
@@ -23,6 +24,7 @@ pub use handle::ConsumerHandle;
 pub use klamm_core::client::TopicPartition;
 pub use offsets::{OffsetAndTimestamp, Offsets, Position};
 pub use partitions::{NextPartition, PartitionStream, Partitions, PollingPartition};
+pub use pattern::Pattern;
 pub use poll::{Polling, Receiving, RecordIter, RecordStream};
 pub use record::{ConsumerRecord, Headers, OwnedRecord, RecordId, TimestampType};
 pub use state::{CloseOptions, ConsumerState, GroupMetadata, PartitionState};
@@ -88,6 +90,17 @@ impl Consumer {
         all.sort_unstable();
         all.dedup();
         self.shelf.subscribe(all)
+    }
+
+    /// Reads all topics whose names the pattern fits, as [`subscribe`](Self::subscribe) does: those that are there, and those
+    /// that come later, once the metadata are refreshed (`metadata.max.age.ms`). Kafka's own topics only with
+    /// `exclude.internal.topics=false`.
+    ///
+    /// # Errors
+    /// `Closed` after the client was closed.
+    #[doc(alias = "subscribe")]
+    pub fn subscribe_pattern(&self, pattern: Pattern) -> Result<()> {
+        self.shelf.subscribe_chosen(pattern.chooser())
     }
 
     /// Reads nothing any more; leaves the group. Done when the core took note of it.

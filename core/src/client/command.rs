@@ -97,9 +97,41 @@ pub enum Subscription {
     None,
     /// These topics, shared within the group; without a group all their partitions.
     Topics(Vec<Arc<str>>),
+    /// All topics that this chooses, now and later, as `Topics`.
+    Chosen(TopicChooser),
     /// These partitions, as a manual assignment (with a group id too: then the group is for commits only).
     Partitions(Vec<TopicPartition>),
 }
+
+/// Chooses topics by their names, for the application; opaque to the core.
+#[derive(Clone)]
+pub struct TopicChooser(Arc<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl TopicChooser {
+    /// Wraps a function of the name alone.
+    pub fn new(chooses: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(chooses))
+    }
+
+    /// Whether a topic of this name is chosen.
+    pub fn chooses(&self, name: &str) -> bool {
+        (self.0)(name)
+    }
+}
+
+impl std::fmt::Debug for TopicChooser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TopicChooser")
+    }
+}
+
+impl PartialEq for TopicChooser {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for TopicChooser {}
 
 /// Ends a [`Command::CloseConsumer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

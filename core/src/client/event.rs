@@ -159,6 +159,13 @@ pub enum Event {
         /// Its parts, in order.
         into: Vec<SplitPart>,
     },
+    /// The topics that a [`TopicChooser`](super::TopicChooser) chose, whenever they change.
+    Chosen {
+        /// Who.
+        consumer: ConsumerIx,
+        /// All of them.
+        topics: Vec<Arc<str>>,
+    },
     /// A consumer has an assignment.
     Assigned {
         /// Who.
@@ -240,7 +247,8 @@ impl Event {
             | Self::Delivered { producer, .. }
             | Self::Failed { producer, .. }
             | Self::Split { producer, .. } => Role::Producer(*producer),
-            Self::Assigned { consumer, .. }
+            Self::Chosen { consumer, .. }
+            | Self::Assigned { consumer, .. }
             | Self::Revoking { consumer, .. }
             | Self::Lost { consumer, .. }
             | Self::Positioned { consumer, .. }

@@ -14,7 +14,7 @@ pub(crate) mod role;
 
 pub use command::{
     CloseConsumer, Command, CommitOffset, EndTransaction, Role, Route, SeekTo, SendOffsets, Stamp, Subscription,
-    TopicName, TopicPartition,
+    TopicChooser, TopicName, TopicPartition,
 };
 pub use event::{AbortedTransaction, Chunk, Event, GroupMeta, ListedOffset, Reply, SplitPart, TopicShape};
 

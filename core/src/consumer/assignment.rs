@@ -106,8 +106,27 @@ impl Consumer {
         }
     }
 
+    /// Reads the topics that are chosen by their names now (Java's `maybeUpdateSubscriptionMetadata`).
+    fn choose_topics(&mut self, cx: &mut Cx<'_>) {
+        let Some(chosen) = self.subscription.chosen(cx.view, !self.config.exclude_internal_topics) else { return };
+        let mut topics: Vec<_> = chosen.iter().map(|ix| cx.names.topic_name(*ix).clone()).collect();
+        topics.sort_unstable();
+        cx.events.push_back(Event::Chosen { consumer: self.ix, topics });
+        if self.config.group_id.is_some() {
+            if let Err(error) = self.subscribe_group(cx, chosen) {
+                self.fail(cx, error);
+            }
+            return;
+        }
+        self.subscription.set(Mode::All, chosen);
+        self.assign_all(cx);
+    }
+
     /// The view changed: leaders moved, topics came or were created anew.
     pub(super) fn take_diff(&mut self, cx: &mut Cx<'_>, diff: &Diff) {
+        if self.closing.is_none() {
+            self.choose_topics(cx);
+        }
         let wanted = self.topics(cx.names);
         for error in self.missing.handle_metadata(cx, diff, &wanted) {
             cx.events.push_back(Event::ConsumerFailed { consumer: self.ix, error });

@@ -52,7 +52,8 @@ impl Consumer {
             Subscription::Topics(topics) if topics.is_empty() => Subscription::None,
             other => other,
         };
-        if !matches!(subscription, Subscription::Topics(_)) && !self.may_replace(cx, &subscription) {
+        let shared = matches!(subscription, Subscription::Topics(_) | Subscription::Chosen(_));
+        if !shared && !self.may_replace(cx, &subscription) {
             return Ok(());
         }
         match subscription {
@@ -66,12 +67,26 @@ impl Consumer {
                 self.assign(cx, wanted);
             }
             Subscription::Topics(topics) => {
+                self.subscription.choose(None, cx.view);
                 let topics = topics.iter().map(|name| cx.names.topic(name)).collect();
                 if self.config.group_id.is_some() {
                     return self.subscribe_group(cx, topics);
                 }
                 self.subscription.set(Mode::All, topics);
                 self.assign_all(cx);
+            }
+            Subscription::Chosen(chooser) => {
+                if self.subscription.mode == Mode::Manual {
+                    self.subscription.set(Mode::None, BTreeSet::new());
+                    self.assign(cx, BTreeMap::new());
+                }
+                self.subscription.choose(Some(chooser), cx.view);
+                // All topics may be watched already, for somebody else.
+                cx.news.push(News::ClusterStale);
+                if let Some(m) = self.membership.as_mut().filter(|m| m.next.is_some()) {
+                    m.next = None;
+                    m.rejoin = Some("the subscription changed".into());
+                }
             }
         }
         Ok(())

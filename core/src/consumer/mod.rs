@@ -275,8 +275,11 @@ impl RoleMachine for Consumer {
         }
         let watched = self.membership.iter().flat_map(|m| m.classic.watched.keys().copied());
         for topic in self.topics(known.names).into_iter().chain(watched) {
-            *out.topics.entry(topic).or_default() |= self.config.allow_auto_create_topics;
+            // Topics that were chosen are there; one that was deleted is not to come back by being asked for.
+            let create = self.config.allow_auto_create_topics && !self.subscription.is_chosen();
+            *out.topics.entry(topic).or_default() |= create;
         }
+        out.all_topics |= self.subscription.is_chosen();
         let leader = |ix| known.view.leader(known.names.place(ix)).map(|(leader, _)| leader);
         // A replica's lease that is over is taken away by its timer.
         self.fetcher.needs(out, Time::ZERO, &self.partitions, leader);

@@ -17,6 +17,7 @@ impl Shelf {
         self.with(|state, trash| match event {
             Event::Assigned { token, partitions, group, .. } => state.assigned(self, token, partitions, group, trash),
             Event::Revoking { token, partitions, .. } => state.revoking(self, token, &partitions, trash),
+            Event::Chosen { topics, .. } => state.chosen(topics),
             Event::Lost { partitions, why, .. } => state.lost(&partitions, why, trash),
             Event::Positioned { partition, stamp, offset, leader_epoch, .. } => {
                 if let Some(lane) = state.lanes.get_mut(&partition).filter(|lane| lane.is_assigned()) {

@@ -6,7 +6,7 @@ use super::{Outgoing, Paused, Shelf, Sought, State, Trash};
 use crate::front::op::{OpSlot, op_slot};
 use crate::{Error, ErrorKind, Result};
 use klamm_core::OpId;
-use klamm_core::client::{Command, CommitOffset, SeekTo, Stamp, Subscription, TopicPartition};
+use klamm_core::client::{Command, CommitOffset, SeekTo, Stamp, Subscription, TopicChooser, TopicPartition};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ enum Mode {
     #[default]
     Nothing,
     Topics(Vec<Arc<str>>),
+    /// Those that the chooser takes, and which they are as far as is known.
+    Chosen(TopicChooser, Vec<Arc<str>>),
     Partitions(BTreeSet<TopicPartition>),
 }
 
@@ -37,6 +39,7 @@ impl Wish {
         match &self.mode {
             Mode::Nothing => false,
             Mode::Topics(topics) => topics.contains(&tp.topic),
+            Mode::Chosen(chooser, _) => chooser.chooses(&tp.topic),
             Mode::Partitions(all) => all.contains(tp),
         }
     }
@@ -50,6 +53,16 @@ impl Shelf {
     pub(crate) fn subscribe(&self, topics: Vec<Arc<str>>) -> Result<()> {
         self.wishing(|state, trash| {
             state.wish.mode = Mode::Topics(topics);
+            state.wish.pending = true;
+            state.drop_unwanted(self, trash);
+            Ok(())
+        })
+    }
+
+    /// Reads the topics that the chooser takes, beginning with the next poll.
+    pub(crate) fn subscribe_chosen(&self, chooser: TopicChooser) -> Result<()> {
+        self.wishing(|state, trash| {
+            state.wish.mode = Mode::Chosen(chooser, Vec::new());
             state.wish.pending = true;
             state.drop_unwanted(self, trash);
             Ok(())
@@ -158,7 +171,7 @@ impl Shelf {
     /// The topics that are subscribed.
     pub(crate) fn subscription(&self) -> Vec<Arc<str>> {
         self.with(|state, _| match &state.wish.mode {
-            Mode::Topics(topics) => topics.clone(),
+            Mode::Topics(topics) | Mode::Chosen(_, topics) => topics.clone(),
             _ => Vec::new(),
         })
     }
@@ -268,9 +281,17 @@ impl State {
         if !std::mem::take(&mut self.wish.pending) {
             return;
         }
-        if let Mode::Topics(topics) = &self.wish.mode {
-            let subscription = Subscription::Topics(topics.clone());
-            self.watch(shelf, Command::Subscribe(shelf.ix, subscription));
+        let subscription = match &self.wish.mode {
+            Mode::Topics(topics) => Subscription::Topics(topics.clone()),
+            Mode::Chosen(chooser, _) => Subscription::Chosen(chooser.clone()),
+            Mode::Nothing | Mode::Partitions(_) => return,
+        };
+        self.watch(shelf, Command::Subscribe(shelf.ix, subscription));
+    }
+
+    pub(super) fn chosen(&mut self, chosen: Vec<Arc<str>>) {
+        if let Mode::Chosen(_, topics) = &mut self.wish.mode {
+            *topics = chosen;
         }
     }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use klamm::{Config, Consumer, ConsumerConfig, Kafka};
+use klamm::admin::NewTopic;
+use klamm::{Config, Consumer, ConsumerConfig, Kafka, Pattern};
 use klamm_live::{Behaviour, Record, Runtime, Target};
 
 use crate::client::{LIMIT, connect, connect_with, drive, from_klamm, send_all, take};
@@ -12,6 +13,7 @@ use crate::client::{LIMIT, connect, connect_with, drive, from_klamm, send_all, t
 pub(crate) const BEHAVIOURS: &[Behaviour] = &[
     Behaviour::of_klamm("two_members_share_a_topic_and_one_takes_over", two_members).on_every_runtime(),
     Behaviour::of_klamm("klamm_and_java_share_a_group", with_java),
+    Behaviour::of_klamm("a_pattern_is_followed_as_topics_come", pattern),
     Behaviour::of_klamm("a_commit_is_where_the_next_member_goes_on", commits),
     Behaviour::of_klamm("auto_commit_covers_what_was_polled_before", auto_commit),
 ];
@@ -59,6 +61,31 @@ async fn fill(kafka: &Kafka, topic: &str, values: std::ops::Range<i32>) -> Resul
 
 fn values(records: &[Record]) -> BTreeSet<String> {
     records.iter().filter_map(|r| r.value.as_deref()).map(|v| String::from_utf8_lossy(v).into_owned()).collect()
+}
+
+fn pattern(target: &Target, runtime: Runtime) -> Result<()> {
+    let (stem, group) = (target.topic("pattern"), target.topic("group"));
+    let topics: Vec<String> = ["a", "b", "late", "debug"].iter().map(|end| format!("{stem}.{end}")).collect();
+    drive(runtime, async {
+        let config = Config::new(target.bootstrap()).metadata_max_age(Duration::from_millis(500));
+        let kafka = connect_with(config, runtime).await?;
+        let create = async |topic: &String| {
+            kafka.admin().create_topics([NewTopic::new(topic.as_str(), 3, 1)]).await?.all()?;
+            fill(&kafka, topic, 0..6).await
+        };
+        for topic in [&topics[0], &topics[1], &topics[3]] {
+            create(topic).await?;
+        }
+        let mut consumer = member(&kafka, &group, &topics[0], &[])?;
+        consumer.subscribe_pattern(Pattern::client(&format!(r"{stem}\..*"))?.except(r".*\.debug")?)?;
+        take(&mut consumer, 12).await?;
+        consumer.commit_sync().await?;
+        create(&topics[2]).await?;
+        let late = take(&mut consumer, 6).await?;
+        ensure!(late.iter().all(|record| record.topic == topics[2]), "{late:?}");
+        ensure!(consumer.subscription() == topics[..3], "{:?}", consumer.subscription());
+        Ok(kafka.close().await?)
+    })
 }
 
 fn two_members(target: &Target, runtime: Runtime) -> Result<()> {
