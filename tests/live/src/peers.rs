@@ -69,6 +69,13 @@ impl Java {
         parse(&process::run(command, String::new(), "Consume.java", LIMIT)?)
     }
 
+    /// Lets a transactional producer do what these lines say (see `Transact.java`), and gives what it printed.
+    pub fn transact(&self, id: &str, lines: &[String], settings: &[&str]) -> Result<String> {
+        let mut command = self.program("Transact.java")?;
+        command.arg(id).args(settings);
+        process::run(command, lines.join("\n") + "\n", "Transact.java", LIMIT)
+    }
+
     /// Joins a group, with the range assignor unless `settings` says otherwise.
     pub fn join(&self, group: &str, topics: &[&str], settings: &[&str]) -> Result<Member> {
         let mut command = self.program("GroupMember.java")?;

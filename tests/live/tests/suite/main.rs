@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         brokers::BEHAVIOURS,
         produce::BEHAVIOURS,
         transactions::BEHAVIOURS,
+        transactions::peers::BEHAVIOURS,
         consume::BEHAVIOURS,
         groups::BEHAVIOURS,
         waiting::BEHAVIOURS,

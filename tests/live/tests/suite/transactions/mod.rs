@@ -1,6 +1,7 @@
 //! The same hand-built transactional requests to the in-memory cluster and to Apache Kafka: they answer alike.
 
 mod dialogue;
+pub(crate) mod peers;
 mod wire;
 
 use anyhow::Result;
