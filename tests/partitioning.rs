@@ -85,3 +85,28 @@ fn manual_wants_a_partition_of_every_record() {
     assert_eq!((error.kind(), error.topic()), (ErrorKind::Misuse, Some("t")), "{error}");
     kafka.close().wait().unwrap();
 }
+
+#[test]
+fn records_without_a_key_stay_in_the_rack_while_it_has_a_leader() {
+    let cluster = Cluster::with_brokers(2).unwrap();
+    cluster.create_topic("t", 6);
+    cluster.with(|brokers, _| {
+        brokers.set_rack(1, "here");
+        brokers.set_rack(2, "there");
+    });
+    let section = ProducerConfig::new().partitioner_rack_aware(true).set("client.rack", "here");
+    let (kafka, producer) = connect(&cluster, section);
+    let value = vec![0_u8; 4000];
+    let leaders = || {
+        let all: Vec<_> = (0..100).map(|_| producer.send(Record::to("t").value(&value))).collect();
+        let mut seen: Vec<_> = all.into_iter().map(|d| cluster.leader("t", d.wait().unwrap().partition())).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        seen
+    };
+    assert_eq!(leaders(), [Some(1)]);
+    let keyed =
+        (0..40).map(|i| producer.send(Record::to("t").key(&i.to_string()).value("v")).wait().unwrap().partition());
+    assert!(keyed.map(|p| cluster.leader("t", p)).any(|leader| leader == Some(2)), "keys know no racks");
+    kafka.close().wait().unwrap();
+}

@@ -202,13 +202,14 @@ impl Slot {
             let rolled = state.acc.roll(self.settings.batch_size);
             drop(state);
             if rolled {
-                self.sticky.roll(self.number);
+                self.roll();
             }
             sealed.pack_or_offload();
             return Ok(None);
         }
         // An open batch that is empty took no record, not even the one it was opened for: it is of no use.
         let empty = state.close_empty();
+        self.note(&state.acc, false);
         drop(state);
         self.let_go(empty);
         let size = parts.size().saturating_add(klamm_core::record::HEADER_LEN);
@@ -276,7 +277,7 @@ impl Slot {
         let held = waiting.record.held();
         self.enqueue(waiting);
         if way.sticky {
-            self.sticky.line(self.number, held, self.settings.batch_size);
+            self.sticky.line(self.number, held, &self.settings, &shared.front.clock);
         }
         Ok(Some(Sent::Waiting(ticket)))
     }

@@ -10,10 +10,10 @@ use crate::config::Config;
 use crate::kafka::Handle;
 use crate::partitioning::Choice;
 use crate::producer::Producer;
-use klamm_core::client::TopicShape;
+use klamm_core::client::{PartitionShape, TopicShape};
 use klamm_core::config::builder::ProducerConfig;
 use klamm_core::driver::Clock;
-use klamm_core::{Now, PartitionIx, Time, Timestamp, TopicIx};
+use klamm_core::{BrokerId, Now, PartitionIx, Time, Timestamp, TopicIx};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -43,7 +43,9 @@ impl Looped {
         let front = Arc::new(ProducerFront::new(shared.clone(), Arc::new(config), settings));
         let handle = Handle::new(shared, Arc::new(given.builder().resolve()?), given);
         let producer = Producer::new(front.clone(), Arc::new(handle));
-        let partitions = (0..partitions).map(|number| (PartitionIx(number), true)).collect();
+        let partitions = (0..partitions)
+            .map(|number| PartitionShape { ix: PartitionIx(number), leader: Some(BrokerId(1)), near: false })
+            .collect();
         let mut wakers = Wakers::new();
         front.topic("t").publish(&TopicShape { topic: TopicIx(0), incarnation: 0, partitions }, &mut wakers);
         wake(wakers);

@@ -19,6 +19,7 @@ mod serve;
 pub(crate) mod shelf;
 pub(crate) mod signal;
 pub(crate) mod slot;
+mod sticky;
 #[cfg(test)]
 mod tests;
 pub(crate) mod topics;

@@ -39,6 +39,10 @@ pub(crate) struct Settings {
     pub(crate) compression: Compression,
     pub(crate) coarse: bool,
     pub(crate) choice: Choice,
+    /// `partitioner.adaptive.partitioning.enable`.
+    pub(crate) adaptive: bool,
+    /// `partitioner.availability.timeout.ms`.
+    pub(crate) availability_timeout: Duration,
 }
 
 impl Settings {
@@ -53,6 +57,8 @@ impl Settings {
             compression: config.compression,
             coarse: config.timestamp_precision == TimestampPrecision::Coarse,
             choice,
+            adaptive: config.partitioner_adaptive_partitioning_enable,
+            availability_timeout: config.partitioner_availability_timeout,
         }
     }
 

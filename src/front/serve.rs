@@ -66,7 +66,7 @@ impl Slot {
             if let Some(sealed) = sealed {
                 let rolled = self.rolls();
                 if rolled {
-                    self.sticky.roll(self.number);
+                    self.roll();
                 }
                 pack(sealed);
             } else if let Some((bytes, timestamp, generation)) = need {

@@ -5,7 +5,7 @@ use super::budget::Grant;
 use super::line::{Ticket, Waiting};
 use super::pack::{Packing, Sealed as ToPack};
 use super::producer::{ProducerShared, Settings};
-use super::topics::Sticky;
+use super::sticky::{Load, Sticky};
 use super::{locked, yield_point};
 use klamm_core::producer::{Accumulator, Batch, Head, Left, Sealed};
 use klamm_core::record::BodyBuf;
@@ -36,6 +36,8 @@ pub(crate) struct Slot {
     pub(crate) number: u32,
     pub(crate) ix: PartitionIx,
     pub(super) sticky: Arc<Sticky>,
+    /// What the sticky choice knows of it.
+    pub(super) load: Arc<Load>,
 }
 
 #[derive(Debug, Default)]
@@ -110,6 +112,7 @@ impl SlotState {
                 self.acks.push_back((no, AckSetter::new(ack.clone())));
                 self.open_ack = Some(ack);
                 self.open_grant = Some(grant);
+                slot.note(&self.acc, false);
                 Ok(())
             }
             Err(body) => Err((body.into_parts().0, grant)),
@@ -155,7 +158,7 @@ impl Slot {
         ix: PartitionIx,
         sticky: Arc<Sticky>,
     ) -> Self {
-        Self { state: Mutex::default(), shared, settings, topic, number, ix, sticky }
+        Self { state: Mutex::default(), shared, settings, topic, number, ix, sticky, load: Arc::default() }
     }
 
     /// Tells the driver of an edge. Hold no lock.
@@ -180,6 +183,21 @@ impl Slot {
     /// Whether the sticky choice shall move on, now that a batch was sealed.
     pub(super) fn rolls(&self) -> bool {
         locked(&self.state).acc.roll(self.settings.batch_size)
+    }
+
+    /// Moves the sticky choice on, away from here.
+    pub(super) fn roll(&self) {
+        self.sticky.roll(self.number, &self.settings, &self.shared.front.clock);
+    }
+
+    /// Batches came or went. A batch was `taken`, or not.
+    pub(super) fn note(&self, acc: &Accumulator, taken: bool) {
+        let judged = !self.settings.availability_timeout.is_zero();
+        let now = || self.shared.front.clock.now().mono;
+        self.load.queued(acc.queued(), || judged.then(|| now() + self.settings.linger));
+        if taken && judged {
+            self.load.taken(now());
+        }
     }
 
     /// How long a batch buffer must be so that a record of at most `size` bytes fits.
@@ -239,6 +257,7 @@ impl Slot {
                     Head::Nothing => break due(&state.acc).then(|| state.seal(self)).flatten().map(Packing::ToDo),
                 }
             };
+            self.note(&state.acc, matches!(found, Some(Packing::Done(_))));
             (found, state.left())
         };
         for (setter, error) in broken {
@@ -247,7 +266,7 @@ impl Slot {
             }
         }
         if matches!(found.0, Some(Packing::ToDo(_))) && self.rolls() {
-            self.sticky.roll(self.number);
+            self.roll();
         }
         found
     }
@@ -348,6 +367,7 @@ impl Slot {
             state.dead.get_or_insert(error.clone());
             state.open_ack = None;
             let batches = state.acc.clear();
+            self.note(&state.acc, false);
             (batches, std::mem::take(&mut state.acks), std::mem::take(&mut state.line), state.open_grant.take())
         };
         for (_, setter) in acks {

@@ -11,13 +11,13 @@ use super::topics::TopicSlot;
 use super::*;
 use crate::delivery::Delivery;
 use crate::partitioning::Choice;
-use klamm_core::client::TopicShape;
+use klamm_core::client::{PartitionShape, TopicShape};
 use klamm_core::codec::{Codec, Compression, Decompressor};
 use klamm_core::config::ProducerConfig;
 use klamm_core::driver::Clock;
 use klamm_core::producer::Batch;
 use klamm_core::record::{BodyFacts, ChunkCursor, IsolationLevel, ReadLimits};
-use klamm_core::{Now, PartitionIx, Time, Timestamp, TopicIx};
+use klamm_core::{BrokerId, Now, PartitionIx, Time, Timestamp, TopicIx};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::AtomicU64;
@@ -48,7 +48,9 @@ fn rig(change: impl FnOnce(&mut Settings)) -> Rig {
 
 impl Rig {
     fn publish(&self, partitions: u32) {
-        let partitions = (0..partitions).map(|n| (PartitionIx(n), true)).collect();
+        let partitions = (0..partitions)
+            .map(|n| PartitionShape { ix: PartitionIx(n), leader: Some(BrokerId(1)), near: false })
+            .collect();
         let shape = TopicShape { topic: TopicIx(0), incarnation: 0, partitions };
         let mut wakers = Wakers::new();
         self.topic.publish(&shape, &mut wakers);

@@ -5,13 +5,14 @@ use super::append::Refusal;
 use super::line::{Kept, Parts, Ticket, Waiting};
 use super::producer::{OPEN, ProducerShared, Settings};
 use super::slot::Slot;
+use super::sticky::Sticky;
 use super::{locked, yield_point};
 use crate::partitioning::Choice;
 use klamm_core::client::TopicShape;
-use klamm_core::producer::{Chooser, Placement, Scheme, partition_for_key};
+use klamm_core::producer::{Placement, Scheme, partition_for_key};
 use klamm_core::{Error, ErrorKind, PartitionIx};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 
@@ -20,45 +21,6 @@ const CHUNKS: usize = 21;
 
 /// Places for slots, filled when their partitions become known.
 type Chunk = Box<[OnceLock<Arc<Slot>>]>;
-
-/// The sticky choice of one topic, on a cache line of its own.
-#[derive(Debug)]
-#[repr(align(128))]
-pub(crate) struct Sticky {
-    current: AtomicU32,
-    /// Bytes that wait in line for the current choice.
-    lined: AtomicUsize,
-    chooser: Mutex<Chooser>,
-}
-
-impl Sticky {
-    fn new(seed: u64) -> Self {
-        Self { current: AtomicU32::new(0), lined: AtomicUsize::new(0), chooser: Mutex::new(Chooser::new(seed)) }
-    }
-
-    /// Where records without a key go now.
-    #[inline]
-    pub(crate) fn current(&self) -> u32 {
-        self.current.load(Ordering::Relaxed)
-    }
-
-    /// A record goes in line for `to`: after a batch's worth of them the choice moves on, as it does when a batch is full.
-    /// Else all that waits for a topic, or for memory, would go to one partition.
-    pub(crate) fn line(&self, to: u32, bytes: usize, batch_size: usize) {
-        if self.lined.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) >= batch_size {
-            self.lined.store(0, Ordering::Relaxed);
-            self.roll(to);
-        }
-    }
-
-    /// Moves on from `from`, unless that happened already.
-    pub(crate) fn roll(&self, from: u32) {
-        let mut chooser = locked(&self.chooser);
-        if self.current() == from {
-            self.current.store(chooser.roll(), Ordering::Relaxed);
-        }
-    }
-}
 
 #[derive(Debug, Default)]
 struct Unplaced {
@@ -151,16 +113,12 @@ impl TopicSlot {
 
     fn in_turn(&self, count: u32) -> u32 {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        if self.all_available.load(Ordering::Relaxed) {
-            turn % count
-        } else {
-            locked(&self.sticky.chooser).in_turn(turn)
-        }
+        if self.all_available.load(Ordering::Relaxed) { turn % count } else { self.sticky.in_turn(turn) }
     }
 
     #[inline(never)]
     fn ask(&self, choice: &crate::partitioning::Shared, parts: &Parts<'_>, count: u32) -> Result<Option<u32>, Error> {
-        let available = |p: u32| locked(&self.sticky.chooser).is_available(p);
+        let available = |p: u32| self.sticky.is_available(p);
         self.at(choice.place(&self.name, parts, count, &available)?, count)
     }
 
@@ -181,7 +139,7 @@ impl TopicSlot {
                 Ok(n) if n < count => Ok(Some(n)),
                 _ => Err(self.out_of_range(p, count)),
             },
-            Placement::Random => Ok(Some(locked(&self.sticky.chooser).roll())),
+            Placement::Random => Ok(Some(self.sticky.draw())),
             _ => Ok(None),
         }
     }
@@ -252,21 +210,12 @@ impl TopicSlot {
     pub(crate) fn publish(&self, shape: &TopicShape, wakers: &mut Wakers) -> Vec<Arc<Slot>> {
         let count = u32::try_from(shape.partitions.len()).unwrap_or(0);
         let mut slots = Vec::new();
-        for (number, (ix, _)) in (0..).zip(&shape.partitions) {
-            slots.extend(self.add_slot(number, *ix).cloned());
+        for (number, partition) in (0..).zip(&shape.partitions) {
+            slots.extend(self.add_slot(number, partition.ix).cloned());
         }
-        {
-            let mut chooser = locked(&self.sticky.chooser);
-            let available = (0..).zip(&shape.partitions).filter(|(_, (_, up))| *up).map(|(number, _)| number);
-            chooser.set(count, available);
-            let current = self.sticky.current();
-            let first = self.count() == 0;
-            if first || current >= count || !(chooser.is_available(current)) {
-                let next = chooser.roll();
-                self.sticky.current.store(next, Ordering::Relaxed);
-            }
-        }
-        self.all_available.store(shape.partitions.iter().all(|(_, up)| *up), Ordering::Relaxed);
+        self.sticky.publish(shape, slots.iter().map(|slot| slot.load.clone()), self.count() == 0);
+        let all_available = shape.partitions.iter().all(|partition| partition.leader.is_some());
+        self.all_available.store(all_available, Ordering::Relaxed);
         if self.count() > 0 && count > 0 {
             self.count.store(count, Ordering::Release);
             return slots;
@@ -299,7 +248,8 @@ impl TopicSlot {
                 let partition = chosen.unwrap_or_else(|| self.sticky());
                 waiting.record.set_partition(i32::try_from(partition).unwrap_or(i32::MAX));
                 if waiting.sticky {
-                    self.sticky.line(partition, waiting.record.held(), self.settings.batch_size);
+                    let clock = &self.shared.front.clock;
+                    self.sticky.line(partition, waiting.record.held(), &self.settings, clock);
                 }
                 if let Some(slot) = self.slot(partition) {
                     slot.enqueue(waiting);

@@ -3,7 +3,7 @@
 use super::command::{Role, Stamp, TopicPartition};
 use crate::admin::AdminReply;
 use crate::metadata::View;
-use crate::{BatchNo, ConsumerIx, Error, FrameIx, OpId, PartitionIx, ProducerIx, Time, Timestamp, TopicIx};
+use crate::{BatchNo, BrokerId, ConsumerIx, Error, FrameIx, OpId, PartitionIx, ProducerIx, Time, Timestamp, TopicIx};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -45,8 +45,19 @@ pub struct TopicShape {
     pub topic: TopicIx,
     /// One more after each recreation.
     pub incarnation: u32,
-    /// Index and availability (a leader is known) of each partition, by number.
-    pub partitions: Vec<(PartitionIx, bool)>,
+    /// Its partitions, by number.
+    pub partitions: Vec<PartitionShape>,
+}
+
+/// What the front needs to know of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionShape {
+    /// Its index.
+    pub ix: PartitionIx,
+    /// Who leads it, if that is known: only then is it available.
+    pub leader: Option<BrokerId>,
+    /// Its leader is in the client's rack, and that is to count (`partitioner.rack.aware`).
+    pub near: bool,
 }
 
 /// A part of a batch that was split: the records `first..first + count` of the parent.

@@ -16,7 +16,9 @@ pub use command::{
     CloseConsumer, Command, CommitOffset, EndTransaction, Role, Route, SeekTo, SendOffsets, Stamp, Subscription,
     TopicChooser, TopicName, TopicPartition,
 };
-pub use event::{AbortedTransaction, Chunk, Event, GroupMeta, ListedOffset, Reply, SplitPart, TopicShape};
+pub use event::{
+    AbortedTransaction, Chunk, Event, GroupMeta, ListedOffset, PartitionShape, Reply, SplitPart, TopicShape,
+};
 
 use crate::admin::Admin;
 use crate::cluster::{Cluster, Coordinators};

@@ -75,6 +75,10 @@ pub(super) fn producer(config: &mut ProducerConfig, reader: &mut Reader<'_>) {
         let text = format!("{} never fills: {}", reader.pair("batch.size"), reader.pair("max.request.size"));
         reader.report.warning(text, &reader.origin("batch.size"));
     }
+    if config.partitioner_rack_aware && config.client_rack.is_none() {
+        let text = format!("{} has no effect: client.rack is not set", reader.pair("partitioner.rack.aware"));
+        reader.report.warning(text, &reader.origin("partitioner.rack.aware"));
+    }
     for (name, topic) in &config.topics {
         if config.enable_idempotence && topic.acks != Acks::All {
             let text = format!("acks of topic {name} contradicts enable.idempotence=true, which needs acks=all");

@@ -45,6 +45,14 @@ section! {
         plain enable_idempotence: bool = "enable.idempotence" Bool "true" [.kafka_2_5("false")];
         /// Whether keys are ignored when a partition is chosen (KIP-794).
         plain partitioner_ignore_keys: bool = "partitioner.ignore.keys" Bool "false";
+        /// Whether records without a key go rather to partitions with fewer waiting batches (KIP-794); only with
+        /// `uniform_sticky`.
+        plain partitioner_adaptive_partitioning_enable: bool = "partitioner.adaptive.partitioning.enable" Bool "true";
+        /// A broker that leaves batches waiting for longer gets no more records without a key until it takes some; 0: brokers
+        /// are not judged (KIP-794).
+        plain partitioner_availability_timeout: Duration = "partitioner.availability.timeout.ms" Long "0" [.min(0)];
+        /// Whether records without a key go to leaders in the rack that `client.rack` names, as long as there are any (KIP-1123).
+        plain partitioner_rack_aware: bool = "partitioner.rack.aware" Bool "false";
         /// After how long a topic that is not written to is forgotten.
         plain metadata_max_idle: Duration = "metadata.max.idle.ms" Long "300000" [.min(5000)];
         /// The name that makes a producer's transactions outlive it, and fences older producers of the same name (KIP-98).
@@ -65,6 +73,8 @@ section! {
         retry_backoff: Duration = |r: &mut reader::Reader<'_>| r.get("retry.backoff.ms");
         /// How long that wait becomes at most.
         retry_backoff_max: Duration = |r: &mut reader::Reader<'_>| r.get("retry.backoff.max.ms");
+        /// Where this client is.
+        client_rack: Option<Arc<str>> = |r: &mut reader::Reader<'_>| r.get("client.rack");
         /// The class that the configuration names for keys; the facade compares it with a typed topic's.
         key_serializer: Option<Serde> = |r: &mut reader::Reader<'_>| r.serde("key.serializer");
         /// The class that the configuration names for values.
@@ -96,14 +106,6 @@ section! {
             "value.serializer" Class none [.field("value_serializer")];
         "Classes that see records on their way."
             "interceptor.classes" List "" [.field("interceptors")];
-        "Whether records without a key go rather to brokers that are faster (KIP-794). Java's default: true."
-            "partitioner.adaptive.partitioning.enable" Bool "false" [
-                .status(Unsupported("klamm spreads records without a key evenly over all partitions that have a leader"))];
-        "After how long a broker that takes no batches gets no more records without a key; 0: never (KIP-794)."
-            "partitioner.availability.timeout.ms" Long "0" [.min(0)
-                .status(Unsupported("klamm spreads records without a key evenly over all partitions that have a leader"))];
-        "Whether records without a key go rather to leaders in the same rack (KIP-1123)."
-            "partitioner.rack.aware" Bool "false" [.status(Unsupported("this version does not look at racks when it writes"))];
         "Whether buffers take their whole size at once."
             "buffer.memory.allocation.strategy" Text "full" [.words(&["full", "incremental"])
                 .status(Unsupported("buffers grow with their batch"))];

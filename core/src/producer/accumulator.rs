@@ -150,6 +150,11 @@ impl Accumulator {
         self.open.is_some()
     }
 
+    /// Batches here, the open one included: what KIP-794 calls the length of the queue.
+    pub fn queued(&self) -> usize {
+        self.sealed.len() + usize::from(self.open.is_some())
+    }
+
     /// How many records the open batch has.
     pub fn open_count(&self) -> u32 {
         self.open.as_ref().map_or(0, |open| open.body.count())

@@ -76,7 +76,11 @@ impl Producer {
             queues: BTreeMap::new(),
             index: Index::default(),
             // A question is kept up for as long as a record may wait for its answer.
-            topics: Topics::new(ix, config.metadata_max_idle.max(config.max_block)),
+            topics: Topics::new(
+                ix,
+                config.metadata_max_idle.max(config.max_block),
+                config.client_rack.clone().filter(|_| config.partitioner_rack_aware),
+            ),
             requests: BTreeMap::new(),
             asking: None,
             ask_at: None,

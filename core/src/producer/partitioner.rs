@@ -45,11 +45,15 @@ pub fn partition_for_key(key: &[u8], count: u32) -> u32 {
     (murmur2(key) & 0x7fff_ffff).checked_rem(count).unwrap_or(0)
 }
 
-/// The choice among the available partitions of one topic: uniform, by a seeded draw (strictly uniform KIP-794; Java's
-/// adaptive weights are not applied).
+/// The choice among the available partitions of one topic: uniform by a seeded draw, or by weights (KIP-794), and rather
+/// near ones (KIP-1123).
 #[derive(Clone, Debug)]
 pub struct Chooser {
     available: Vec<u32>,
+    /// Those of them whose leaders are near.
+    near: Vec<u32>,
+    /// Running sums of weights, each with its partition; empty: all candidates weigh the same.
+    table: Vec<(u64, u32)>,
     count: u32,
     rng: Rng,
 }
@@ -57,18 +61,61 @@ pub struct Chooser {
 impl Chooser {
     /// One that knows no partition yet.
     pub fn new(seed: u64) -> Self {
-        Self { available: Vec::new(), count: 0, rng: Rng::new(seed) }
+        Self { available: Vec::new(), near: Vec::new(), table: Vec::new(), count: 0, rng: Rng::new(seed) }
     }
 
-    /// Takes in how many partitions there are and which of them have a leader.
-    pub fn set(&mut self, count: u32, available: impl IntoIterator<Item = u32>) {
+    /// Takes in how many partitions there are, which of them have a leader, and whether that is near.
+    pub fn set(&mut self, count: u32, available: impl IntoIterator<Item = (u32, bool)>) {
         self.count = count;
         self.available.clear();
-        self.available.extend(available);
+        self.near.clear();
+        self.table.clear();
+        for (partition, near) in available {
+            self.available.push(partition);
+            if near {
+                self.near.push(partition);
+            }
+        }
+    }
+
+    /// Weighs the candidates by how many batches wait in each, as Java does (`BuiltInPartitioner.updatePartitionLoadStats`):
+    /// the longest queue has weight 1, each batch less is one more. `None`: nothing goes there now, unless all are so.
+    pub fn weigh(&mut self, mut queued: impl FnMut(u32) -> Option<u32>) {
+        for candidates in [&self.near, &self.available] {
+            self.table.clear();
+            self.table.extend(candidates.iter().filter_map(|p| queued(*p).map(|n| (u64::from(n), *p))));
+            let Some((first, _)) = self.table.first().copied() else { continue };
+            if self.table.len() == candidates.len() && self.table.iter().all(|(n, _)| *n == first) {
+                self.table.clear();
+                return;
+            }
+            let most = self.table.iter().map(|(n, _)| *n).max().unwrap_or(0);
+            let mut sum = 0;
+            for (entry, _) in &mut self.table {
+                sum += most + 1 - *entry;
+                *entry = sum;
+            }
+            return;
+        }
+    }
+
+    /// The next sticky choice: by the weights if there are any; else any near partition, any with a leader, any at all, each
+    /// with the same chance. 0 if there are none.
+    pub fn roll(&mut self) -> u32 {
+        if let Some((sum, _)) = self.table.last() {
+            let drawn = self.rng.below(*sum);
+            let at = self.table.partition_point(|(sum, _)| *sum <= drawn);
+            return self.table.get(at).map_or(0, |(_, partition)| *partition);
+        }
+        if !self.near.is_empty() {
+            let at = self.rng.below(self.near.len() as u64) as usize;
+            return self.near.get(at).copied().unwrap_or(0);
+        }
+        self.draw()
     }
 
     /// Any partition with a leader, each with the same chance; if none has one, any partition. 0 if there are none.
-    pub fn roll(&mut self) -> u32 {
+    pub fn draw(&mut self) -> u32 {
         if self.available.is_empty() {
             return self.rng.below(u64::from(self.count)) as u32;
         }
@@ -147,7 +194,7 @@ mod tests {
     #[test]
     fn the_choice_is_uniform_over_partitions_with_a_leader() {
         let mut chooser = Chooser::new(3);
-        chooser.set(6, [0, 2, 5]);
+        chooser.set(6, [0, 2, 5].map(|p| (p, false)));
         let mut hits = [0u32; 6];
         for _ in 0..30_000 {
             hits[chooser.roll() as usize] += 1;
@@ -173,7 +220,53 @@ mod tests {
     #[test]
     fn a_round_visits_every_available_partition_once() {
         let mut chooser = Chooser::new(3);
-        chooser.set(5, [1, 3, 4]);
+        chooser.set(5, [1, 3, 4].map(|p| (p, false)));
         assert_eq!((0..6).map(|turn| chooser.in_turn(turn)).collect::<Vec<_>>(), [1, 3, 4, 1, 3, 4]);
+    }
+
+    fn hits(chooser: &mut Chooser) -> [u32; 4] {
+        let mut hits = [0; 4];
+        for _ in 0..40_000 {
+            hits[chooser.roll() as usize] += 1;
+        }
+        hits
+    }
+
+    fn near(got: [u32; 4], shares: [u32; 4]) {
+        let sum: u32 = shares.iter().sum();
+        for (hits, share) in got.into_iter().zip(shares) {
+            assert!(hits.abs_diff(40_000 * share / sum) < 900, "{got:?} for {shares:?}");
+        }
+    }
+
+    #[test]
+    fn fewer_waiting_batches_weigh_more_as_in_javas_own_example() {
+        // BuiltInPartitioner: queues of 0, 3, 1 weigh 4, 1, 3.
+        let mut chooser = Chooser::new(5);
+        chooser.set(4, [0, 1, 2].map(|p| (p, false)));
+        chooser.weigh(|p| [Some(0), Some(3), Some(1)][p as usize]);
+        near(hits(&mut chooser), [4, 1, 3, 0]);
+        chooser.weigh(|_| Some(7));
+        near(hits(&mut chooser), [1, 1, 1, 0]);
+        chooser.weigh(|p| (p != 1).then_some(2));
+        near(hits(&mut chooser), [1, 0, 1, 0]);
+        chooser.weigh(|_| None);
+        near(hits(&mut chooser), [1, 1, 1, 0]);
+        assert_eq!((0..3).map(|turn| chooser.in_turn(turn)).collect::<Vec<_>>(), [0, 1, 2], "rounds have no weights");
+    }
+
+    #[test]
+    fn near_partitions_come_first_while_one_of_them_takes_records() {
+        let mut chooser = Chooser::new(6);
+        chooser.set(4, [(0, true), (1, false), (2, true), (3, false)]);
+        near(hits(&mut chooser), [1, 0, 1, 0]);
+        chooser.weigh(|p| Some(u32::from(p == 0)));
+        near(hits(&mut chooser), [1, 0, 2, 0]);
+        chooser.weigh(|p| (p != 0 && p != 2).then_some(0));
+        near(hits(&mut chooser), [0, 1, 0, 1]);
+        chooser.set(4, [(1, false), (3, false)]);
+        near(hits(&mut chooser), [0, 1, 0, 1]);
+        let drawn: std::collections::BTreeSet<u32> = (0..50).map(|_| chooser.draw()).collect();
+        assert_eq!(drawn, [1, 3].into());
     }
 }

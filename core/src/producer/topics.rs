@@ -1,11 +1,11 @@
 //! The topics that this producer writes to: which it needs to know, and what the front was last told of each.
 
 use crate::client::role::{Cx, Needs};
-use crate::client::{Event, TopicShape};
+use crate::client::{Event, PartitionShape, TopicShape};
 use crate::error::{Error, ErrorCode};
 use crate::metadata::{Diff, TopicView};
 use crate::similar::closest;
-use crate::{ProducerIx, Time, Timers, TopicIx};
+use crate::{BrokerId, PartitionIx, ProducerIx, Time, Timers, TopicIx};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +26,13 @@ pub(crate) struct Topics {
     topics: BTreeMap<TopicIx, Topic>,
     idle: Timers<TopicIx>,
     max_idle: Duration,
+    /// Whose leaders are near.
+    rack: Option<Arc<str>>,
 }
 
 impl Topics {
-    pub(crate) fn new(producer: ProducerIx, max_idle: Duration) -> Self {
-        Self { producer, topics: BTreeMap::new(), idle: Timers::default(), max_idle }
+    pub(crate) fn new(producer: ProducerIx, max_idle: Duration, rack: Option<Arc<str>>) -> Self {
+        Self { producer, topics: BTreeMap::new(), idle: Timers::default(), max_idle, rack }
     }
 
     /// The front has records for a topic that it does not know, or that failed. What is known is told at once.
@@ -85,17 +87,19 @@ impl Topics {
         }
     }
 
+    fn shape(&self, cx: &Cx<'_>, ix: PartitionIx, leader: Option<BrokerId>) -> PartitionShape {
+        let rack = leader.and_then(|leader| cx.view.brokers.get(&leader)).and_then(|node| node.rack.as_ref());
+        PartitionShape { ix, leader, near: self.rack.is_some() && rack == self.rack.as_ref() }
+    }
+
     fn tell_shape(&mut self, cx: &mut Cx<'_>, view: &TopicView) {
         // What stands in the view of a doubtful topic is old: good enough to go on with, not to answer a question with.
+        let partitions = view.partitions.iter().map(|p| self.shape(cx, p.ix, p.leader)).collect();
         let Some(topic) = self.topics.get_mut(&view.ix) else { return };
         if view.partitions.is_empty() || (view.doubt.is_some() && topic.told.is_none()) {
             return;
         }
-        let shape = TopicShape {
-            topic: view.ix,
-            incarnation: view.incarnation,
-            partitions: view.partitions.iter().map(|p| (p.ix, p.leader.is_some())).collect(),
-        };
+        let shape = TopicShape { topic: view.ix, incarnation: view.incarnation, partitions };
         if view.doubt.is_some() && matches!(topic.told, Some(Err(_))) || topic.told.as_ref() == Some(&Ok(shape.clone()))
         {
             return;

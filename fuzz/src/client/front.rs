@@ -185,8 +185,8 @@ impl Front {
             }
             Event::Topic { producer, shape, .. } => {
                 check(shape.as_ref().err());
-                for (partition, _) in shape.into_iter().flat_map(|shape| shape.partitions) {
-                    self.slots.entry((producer, partition)).or_default();
+                for partition in shape.into_iter().flat_map(|shape| shape.partitions) {
+                    self.slots.entry((producer, partition.ix)).or_default();
                 }
             }
             Event::Delivered { producer, partition, batch, .. } => self.decide((producer, partition, batch)),

@@ -87,7 +87,6 @@ fn other_default(role: &str, key: &str) -> Option<&'static str> {
         (_, "enable.metrics.push") => "not there yet",
         (_, "metric.reporters") => "there is no JMX",
         (_, "partition.assignment.strategy") => "cooperative-sticky is not there yet",
-        (_, "partitioner.adaptive.partitioning.enable") => "klamm spreads evenly",
         _ => return None,
     })
 }

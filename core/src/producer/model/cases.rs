@@ -4,7 +4,7 @@ use super::monitor::End;
 use super::run::heal;
 use super::world::World;
 use crate::client::role::{Lane, RequestError, Response, RoleMachine};
-use crate::client::{Event, Reply};
+use crate::client::{Event, PartitionShape, Reply};
 use crate::config::{Acks, ProducerConfig};
 use crate::metadata::Diff;
 use crate::rng::Rng;
@@ -59,14 +59,18 @@ fn a_topic_is_told_when_it_is_known_and_when_it_changes_and_not_again() {
     world.with(|p, cx| p.want_topic(cx, "t".into()));
     assert!(world.heard.is_empty());
     world.refresh();
+    let leader = world.places[0].log.leader;
     let Some(Event::Topic { shape: Ok(shape), .. }) = world.heard.pop() else { panic!("{:?}", world.heard) };
-    assert_eq!((shape.topic, shape.partitions), (world.topic, vec![(world.places[0].ix, true)]));
+    assert_eq!(
+        (shape.topic, shape.partitions),
+        (world.topic, vec![PartitionShape { ix: world.places[0].ix, leader, near: false }])
+    );
     world.refresh();
     assert!(world.heard.is_empty());
     world.places[0].log.leader = None;
     world.refresh();
     let Some(Event::Topic { shape: Ok(shape), .. }) = world.heard.pop() else { panic!("{:?}", world.heard) };
-    assert_eq!(shape.partitions, [(world.places[0].ix, false)]);
+    assert_eq!(shape.partitions, [PartitionShape { ix: world.places[0].ix, leader: None, near: false }]);
     world.with(|p, cx| p.want_topic(cx, "t".into()));
     assert!(matches!(world.heard.pop(), Some(Event::Topic { shape: Ok(_), .. })), "who asks again is told again");
 }
