@@ -59,6 +59,7 @@ fn it_begins_and_ends_where_it_is_told() {
     produce(&cluster, &["-t", "t"], &numbers(10));
     let read = |args: &[&str]| consume(&cluster, &[&["-t", "t", "-e"], args].concat()).ok().replace('\n', " ");
     assert_eq!(read(&["-o", "7"]), "7 8 9 ");
+    assert_eq!(read(&["-o", "99"]), "");
     assert_eq!(read(&["-o", "-2"]), "8 9 ");
     assert_eq!(read(&["-o", "beginning", "-c", "2"]), "0 1 ");
     assert_eq!(read(&["-o", "end"]), "");

@@ -182,7 +182,21 @@ fn begin(consumer: &Consumer, all: Vec<TopicPartition>, start: Start) -> klamm::
         Start::Beginning => consumer.seek_to_beginning(all),
         Start::End => consumer.seek_to_end(all),
         Start::Stored => Ok(()),
-        Start::At(offset) => all.into_iter().try_for_each(|partition| consumer.seek(partition, offset)),
+        Start::At(offset) => {
+            let first = consumer.beginning_offsets(all.clone()).wait()?;
+            for (partition, end) in consumer.end_offsets(all).wait()? {
+                let first = first.get(&partition).copied().unwrap_or(0);
+                // Left to auto.offset.reset, an offset behind the end would bring the whole log.
+                let at = offset.clamp(first, end.max(first));
+                if at != offset {
+                    eprintln!(
+                        "klamm: {partition} has the offsets from {first} to {end}: begins at {at}, not at {offset}"
+                    );
+                }
+                consumer.seek(partition, at)?;
+            }
+            Ok(())
+        }
         Start::Since(at) => consumer.seek_to_timestamp(all, at).wait().map(drop),
         Start::BeforeEnd(records) => {
             let first = consumer.beginning_offsets(all.clone()).wait()?;

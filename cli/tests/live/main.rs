@@ -35,7 +35,12 @@ fn command(target: &Target, runtime: Runtime, words: &str) -> Command {
 
 /// Runs it without input.
 fn ended(target: &Target, runtime: Runtime, words: &str) -> Ended {
-    run(command(target, runtime, words), b"")
+    ended_after(target, runtime, words, b"")
+}
+
+/// Runs it with this input.
+fn ended_after(target: &Target, runtime: Runtime, words: &str, input: &[u8]) -> Ended {
+    run(command(target, runtime, words), input)
 }
 
 /// Its standard output; an error if it failed.
@@ -43,9 +48,9 @@ fn told(target: &Target, runtime: Runtime, words: &str) -> Result<String> {
     succeeded(words, ended(target, runtime, words))
 }
 
-/// Runs it with this input.
+/// Its standard output after this input; an error if it failed.
 fn feed(target: &Target, runtime: Runtime, words: &str, input: &[u8]) -> Result<String> {
-    succeeded(words, run(command(target, runtime, words), input))
+    succeeded(words, ended_after(target, runtime, words, input))
 }
 
 fn succeeded(words: &str, ended: Ended) -> Result<String> {

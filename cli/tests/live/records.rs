@@ -11,6 +11,7 @@ pub(crate) const BEHAVIOURS: &[Behaviour] = &[
     Behaviour::of_klamm("the_official_consumer_reads_the_lines", lines),
     Behaviour::of_klamm("keys_headers_nulls_and_codecs_are_written_as_asked", shapes),
     Behaviour::of_klamm("what_the_official_producer_wrote_comes_out_byte_for_byte", byte_for_byte),
+    Behaviour::of_klamm("logs_of_old_message_formats_are_read", old_formats).on(|kind| !kind.is_modern()),
     Behaviour::of_klamm("offsets_and_times_bound_what_is_read", bounds),
     Behaviour::of_klamm("an_interrupt_commits_what_was_printed", interrupted),
     Behaviour::of_klamm("a_reader_that_has_seen_enough_is_no_error", broken_pipe),
@@ -74,6 +75,32 @@ fn byte_for_byte(target: &Target, runtime: Runtime) -> Result<()> {
     Ok(())
 }
 
+/// Logs that brokers before 0.10 and 0.11 wrote, as brokers up to 3.x keep them.
+fn old_formats(target: &Target, runtime: Runtime) -> Result<()> {
+    let java = target.java()?;
+    for format in ["0.9.0", "0.10.2"] {
+        let topic = target.topic("old");
+        let create = format!("topics create {topic} --partitions 1 --replication-factor 1");
+        told(target, runtime, &format!("{create} --config message.format.version={format}"))?;
+        // Message sets have no zstd.
+        let at = |codec: &str| Record::to(&topic).partition(0).codec(codec).timestamp(1_700_000_000_000);
+        let of = |codec| (0..5).map(move |n| at(codec).key(format!("{codec} {n}")).value("x".repeat(100 * n)));
+        let mut records: Vec<Record> = CODECS[..4].iter().copied().flat_map(of).collect();
+        records.push(at("none").key("without a value"));
+        java.produce(&records, &[])?;
+        let json = told(target, runtime, &format!("consume -t {topic} -e -J"))?;
+        let read = json.lines().map(|line| record(&serde_json::from_str(line)?)).collect::<Result<Vec<_>>>()?;
+        let expected = java.consume(&topic, records.len(), &[])?;
+        ensure!(read == expected, "{format}: klamm read\n{read:#?}\nJava read\n{expected:#?}");
+        let middle = told(target, runtime, &format!("consume -t {topic} -p 0 -o 7 -c 1 -f %k"))?;
+        ensure!(middle == "gzip 2", "{middle}");
+        let refused = crate::ended_after(target, runtime, &format!("produce -t {topic}"), b"a\n");
+        ensure!(refused.code == Some(1) && refused.err.contains("set enable.idempotence=false"), "{refused:?}");
+        feed(target, runtime, &format!("produce -t {topic} -X enable.idempotence=false"), b"a\n")?;
+    }
+    Ok(())
+}
+
 /// A line of `-J`.
 fn record(json: &Value) -> Result<Record> {
     let bytes = |value: &Value| value.as_str().map(|text| text.as_bytes().to_vec());
@@ -104,6 +131,7 @@ fn bounds(target: &Target, runtime: Runtime) -> Result<()> {
     for (bounds, expected) in [
         ("-e", "0123456789"),
         ("-e -o 7", "789"),
+        ("-e -o 99", ""),
         ("-e -o -2", "89"),
         ("-e -o end", ""),
         ("-o 3 -c 2", "34"),
