@@ -68,12 +68,17 @@ impl About<'_> {
             (cause.kind(), format!("broker {broker} did not take a batch for {place}"))
         };
         let retriable = cause.is_retriable();
+        let too_old = cause.code() == Some(ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT);
         let error =
             self.dress(Error::new(kind, text).with_source(cause).with_broker(broker.0).with_retriable(retriable));
         if kind == ErrorKind::RecordTooLarge {
             let (batch, packed) = (self.entry.batch.plain_bytes, self.entry.batch.body.len());
             let hint = format!("{batch} bytes, {packed} as sent: raise the topic's max.message.bytes");
             return error.with_hint(hint);
+        }
+        if too_old {
+            // Sequence numbers and headers came with the format of Kafka 0.11.
+            return error.with_hint("set enable.idempotence=false, or raise the topic's message.format.version");
         }
         error
     }
