@@ -64,7 +64,7 @@ pub use start::Runtime;
 pub use start::Tokio;
 
 pub use serdes::{Deserializer, Serializer};
-pub use transactional::{Transaction, TransactionalProducer};
+pub use transactional::{ExactlyOnce, Outcome, PollStep, Step, Transaction, TransactionalProducer};
 pub use typed::{EncodeBuf, TypedTopic};
 
 /// What a call of klamm gives.
@@ -85,6 +85,8 @@ const _: () = {
     shared::<Kafka>();
     shared::<Producer>();
     shared::<Topic>();
+    shared::<ExactlyOnce>();
+    shared::<Step<'static>>();
     shared::<TransactionalProducer>();
     shared::<Transaction<'static>>();
     shared::<Config>();

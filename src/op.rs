@@ -54,6 +54,10 @@ impl<T> Op<T> {
         self
     }
 
+    pub(crate) fn limit(&mut self, limit: Duration) {
+        self.work.limit(limit);
+    }
+
     /// Whether it is over: then awaiting it returns at once.
     pub fn is_ready(&self) -> bool {
         self.work.is_ready()

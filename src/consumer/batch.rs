@@ -5,7 +5,7 @@ use super::record::ConsumerRecord;
 use super::state::GroupMetadata;
 use crate::Error;
 use crate::front::shelf::{Hold, News, Origin, Piece, Portion, Shelf};
-use klamm_core::client::{GroupMeta, TopicPartition};
+use klamm_core::client::{GroupMeta, Stamp, TopicPartition};
 use klamm_core::record::VerifiedRecords;
 use std::fmt;
 use std::iter::FusedIterator;
@@ -92,6 +92,20 @@ impl Batch {
     #[doc(alias = "groupMetadata")]
     pub fn group_metadata(&self) -> Option<GroupMetadata> {
         GroupMetadata::new(&self.group)
+    }
+}
+
+/// A place in a partition under one assignment and position.
+pub(crate) type Stamped = (Arc<TopicPartition>, Stamp, i64);
+
+impl Batch {
+    /// Where its partitions' records begin.
+    pub(crate) fn beginnings(&self) -> Vec<Stamped> {
+        let begin = |part: &PartitionBatch| {
+            let first = part.iter().next()?;
+            Some((part.origin.tp.clone(), part.origin.stamp, first.offset()))
+        };
+        self.parts.iter().filter_map(begin).collect()
     }
 }
 

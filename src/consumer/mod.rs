@@ -19,12 +19,14 @@ mod state;
 mod tests;
 mod told;
 
+pub(crate) use batch::Stamped;
 pub use batch::{Batch, PartitionBatch, Records};
 pub use handle::ConsumerHandle;
 pub use klamm_core::client::TopicPartition;
 pub use offsets::{OffsetAndTimestamp, Offsets, Position};
 pub use partitions::{NextPartition, PartitionStream, Partitions, PollingPartition};
 pub use pattern::Pattern;
+pub(crate) use poll::{Attempt, wait};
 pub use poll::{Polling, Receiving, RecordIter, RecordStream};
 pub use record::{ConsumerRecord, Headers, OwnedRecord, RecordId, TimestampType};
 pub use state::{CloseOptions, ConsumerState, GroupMetadata, PartitionState};

@@ -1,7 +1,7 @@
 //! The futures of a consumer's polls. Given up while they wait, they have taken nothing.
 
 use super::Consumer;
-use super::batch::Batch;
+use super::batch::{Batch, Stamped};
 use super::record::OwnedRecord;
 use crate::front::Front;
 use crate::front::park;
@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Waits on this thread.
-pub(super) fn wait<T>(front: &Front, mut future: impl Future<Output = Result<T>> + Unpin) -> Result<T> {
+pub(crate) fn wait<T>(front: &Front, mut future: impl Future<Output = Result<T>> + Unpin) -> Result<T> {
     // What is there already needs no driver.
     if let Poll::Ready(result) = Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
         return result;
@@ -27,7 +27,7 @@ pub(super) fn wait<T>(front: &Front, mut future: impl Future<Output = Result<T>>
 
 /// One poll of a shelf, from its first call to its end.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     asking: Asking,
     over: bool,
 }
@@ -63,6 +63,31 @@ impl Attempt {
     }
 }
 
+impl Consumer {
+    /// A poll that has not begun.
+    pub(crate) fn attempt(&self, timeout: Duration) -> Attempt {
+        Attempt::new(Asking::new(None, self.shelf.settings.max_poll_records, false, timeout))
+    }
+
+    /// Goes on with a poll.
+    pub(crate) fn poll_batch(&mut self, attempt: &mut Attempt, cx: &mut Context<'_>) -> Poll<Result<Option<Batch>>> {
+        attempt.poll(&self.shelf, &mut self.tools, cx).map_ok(|taken| match taken {
+            Taken::Some { portions, news, group } => Some(Batch::new(&self.shelf, portions, news, group)),
+            Taken::End | Taken::Pending => None,
+        })
+    }
+
+    /// Ends a poll that nobody waits for.
+    pub(crate) fn give_up(&self, attempt: &mut Attempt) {
+        attempt.give_up(&self.shelf);
+    }
+
+    /// Goes back to these records, where their partitions are still ours under the same assignment.
+    pub(crate) fn rewind(&self, to: &[Stamped]) {
+        self.shelf.rewind(to);
+    }
+}
+
 /// A running [`Consumer::poll`].
 ///
 /// # Cancel safety
@@ -76,8 +101,8 @@ pub struct Polling<'a> {
 
 impl<'a> Polling<'a> {
     pub(super) fn new(consumer: &'a mut Consumer, timeout: Duration) -> Self {
-        let asking = Asking::new(None, consumer.shelf.settings.max_poll_records, false, timeout);
-        Self { consumer, attempt: Attempt::new(asking) }
+        let attempt = consumer.attempt(timeout);
+        Self { consumer, attempt }
     }
 
     /// Parks this thread until the poll is over.
@@ -95,11 +120,7 @@ impl Future for Polling<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let consumer = &mut *this.consumer;
-        this.attempt.poll(&consumer.shelf, &mut consumer.tools, cx).map_ok(|taken| match taken {
-            Taken::Some { portions, news, group } => Some(Batch::new(&consumer.shelf, portions, news, group)),
-            Taken::End | Taken::Pending => None,
-        })
+        this.consumer.poll_batch(&mut this.attempt, cx)
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) enum Input {
     /// Records of this generation belong to a new transaction.
     BeginTransaction(Arc<ProducerFront>, u64),
     /// A transaction ends, by a commit (true) or an abort; nobody may wait for that.
-    EndTransaction(Arc<ProducerFront>, u64, bool, Option<OpSetter>),
+    EndTransaction(Arc<ProducerFront>, u64, bool, Vec<OpSetter>),
     /// A new consumer.
     OpenConsumer(Arc<Shelf>),
     /// A consumer whose polls have ended; answered when the core ended it, at this time at the latest.
@@ -86,13 +86,15 @@ impl Inbox {
         };
         if let Input::Command(_, setter, _)
         | Input::CloseProducer(_, setter, _)
-        | Input::EndTransaction(_, _, _, setter)
         | Input::CloseConsumer(_, setter, ..)
         | Input::Close(setter, _) = &mut input
         {
             if let Some(setter) = setter.take() {
                 setter.set(Err(refused.clone()));
             }
+        }
+        if let Input::EndTransaction(_, _, _, setters) = &mut input {
+            setters.drain(..).for_each(|setter| setter.set(Err(refused.clone())));
         }
         Err(refused)
     }

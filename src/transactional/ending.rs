@@ -1,5 +1,6 @@
 //! The wait for the end of a transaction.
 
+use crate::front::Front;
 use crate::front::op::OpSlot;
 use crate::front::producer::ProducerFront;
 use crate::op::{Op, Work};
@@ -19,10 +20,17 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    pub(super) fn start(front: Arc<ProducerFront>, slot: Arc<OpSlot>, commit: bool, limit: Duration) -> Op<()> {
-        let inner = front.shared.front.clone();
-        let timer = inner.timer(limit);
-        Op::new(inner, Self { front, slot, commit, timer, limit, over: false })
+    pub(super) fn new(front: Arc<ProducerFront>, slot: Arc<OpSlot>, commit: bool, limit: Duration) -> Self {
+        let timer = front.shared.front.timer(limit);
+        Self { front, slot, commit, timer, limit, over: false }
+    }
+
+    pub(super) fn into_op(self) -> Op<()> {
+        Op::new(self.front(), self)
+    }
+
+    pub(super) fn front(&self) -> Arc<Front> {
+        self.front.shared.front.clone()
     }
 
     fn keep(&self, unknown: bool) {

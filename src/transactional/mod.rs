@@ -1,13 +1,15 @@
 //! Transactions: records to any number of partitions, and positions of groups, that become visible together or not at all.
 
 mod ending;
+mod exactly_once;
 mod transaction;
 
+pub use exactly_once::{ExactlyOnce, Outcome, PollStep, Step};
 pub use transaction::Transaction;
 
 use crate::config::ProducerConfig;
 use crate::front::inbox::Input;
-use crate::front::op::op_slot;
+use crate::front::op::{OpSetter, op_slot};
 use crate::front::producer::{OPEN, ProducerFront};
 use crate::front::transaction::Transactions;
 use crate::kafka::Kafka;
@@ -69,7 +71,7 @@ impl TransactionalProducer {
     #[must_use = "await it, or `.wait()`"]
     pub fn resume_commit(&mut self) -> Op<()> {
         match self.transactions().map(Transactions::resume) {
-            Ok(Some(slot)) => Ending::start(self.front().clone(), slot, true, self.limit),
+            Ok(Some(slot)) => Ending::new(self.front().clone(), slot, true, self.limit).into_op(),
             Ok(None) => Op::ready(Err(Error::new(ErrorKind::Misuse, "no commit is unresolved"))),
             Err(error) => Op::ready(Err(error)),
         }
@@ -122,14 +124,29 @@ impl TransactionalProducer {
         front.hurry();
         let (setter, slot) = op_slot();
         // A refusal answers the slot.
-        let _ = front.shared.front.push(Input::EndTransaction(front.clone(), generation, commit, Some(setter)));
-        Ending::start(front.clone(), slot, commit, self.limit)
+        let _ = front.shared.front.push(Input::EndTransaction(front.clone(), generation, commit, vec![setter]));
+        Ending::new(front.clone(), slot, commit, self.limit).into_op()
+    }
+
+    /// Commits; `other` hears of the end too.
+    fn commit_for(&self, generation: u64, other: OpSetter) -> Ending {
+        let front = self.front();
+        front.hurry();
+        let (setter, slot) = op_slot();
+        // A refusal answers the slots.
+        let _ = front.shared.front.push(Input::EndTransaction(front.clone(), generation, true, vec![setter, other]));
+        Ending::new(front.clone(), slot, true, self.limit)
+    }
+
+    /// Somebody else looks after the end of the last commit.
+    fn forget_commit(&self) {
+        drop(self.transactions().map(Transactions::resume));
     }
 
     fn abandon(&self, generation: u64) {
         let front = self.front();
         // A refusal means that the driver is gone: the coordinator aborts the transaction when its time is up.
-        let _ = front.shared.front.push(Input::EndTransaction(front.clone(), generation, false, None));
+        let _ = front.shared.front.push(Input::EndTransaction(front.clone(), generation, false, Vec::new()));
     }
 }
 
@@ -160,6 +177,14 @@ impl Kafka {
     /// As there, and `Config` without a name.
     #[must_use = "await it, or `.wait()`"]
     pub fn transactional_producer_with(&self, config: ProducerConfig) -> Op<TransactionalProducer> {
+        self.init_transactions(config, Ok)
+    }
+
+    fn init_transactions<T: Send + Sync + 'static>(
+        &self,
+        config: ProducerConfig,
+        mut turn: impl FnMut(TransactionalProducer) -> Result<T> + Send + Sync + 'static,
+    ) -> Op<T> {
         let producer = match self.any_producer_with(config) {
             Ok(producer) => producer,
             Err(error) => return Op::ready(Err(error)),
@@ -172,7 +197,8 @@ impl Kafka {
         let (front, ix) = (producer.front().clone(), producer.inner().shared.ix);
         let mut made = Some(TransactionalProducer { producer, id, limit: config.max_block });
         ask(&front, Some(config.max_block), Command::InitTransactions(ix), move |_| {
-            made.take().ok_or_else(|| Error::new(ErrorKind::Misuse, "the producer was given already"))
+            let twice = || Error::new(ErrorKind::Misuse, "the producer was given already");
+            turn(made.take().ok_or_else(twice)?)
         })
     }
 }

@@ -1,9 +1,11 @@
 //! An open transaction.
 
 use super::TransactionalProducer;
+use super::ending::Ending;
 use crate::consumer::{GroupMetadata, Offsets};
 use crate::deliveries::Deliveries;
 use crate::delivery::{Delivery, TrySendError};
+use crate::front::op::OpSetter;
 use crate::op::{Op, Watch, ask, until};
 use crate::producer::{Fence, unexpected};
 use crate::record::Record;
@@ -122,6 +124,12 @@ impl<'p> Transaction<'p> {
     pub fn commit(mut self) -> Op<()> {
         self.ended = true;
         self.producer.end(self.generation, true)
+    }
+
+    /// Commits; `other` hears of the end too.
+    pub(super) fn commit_for(mut self, other: OpSetter) -> Ending {
+        self.ended = true;
+        self.producer.commit_for(self.generation, other)
     }
 
     /// Aborts: what was not sent fails with `Aborted`, what was sent is seen by no read_committed reader.

@@ -112,8 +112,8 @@ impl Engine {
                 }
                 Input::CloseProducer(front, setter, deadline) => self.close_producer(&front, setter, deadline),
                 Input::BeginTransaction(front, generation) => self.begin_transaction(&front, generation),
-                Input::EndTransaction(front, generation, commit, setter) => {
-                    self.end_transaction(&front, generation, commit, setter);
+                Input::EndTransaction(front, generation, commit, setters) => {
+                    self.end_transaction(&front, generation, commit, setters);
                 }
                 Input::OpenConsumer(shelf) => {
                     let command = Command::OpenConsumer(shelf.ix, shelf.config.clone());
@@ -239,9 +239,10 @@ impl Engine {
         }
         for input in late {
             match input {
-                Input::Command(_, Some(setter), _)
-                | Input::Timer(_, setter)
-                | Input::EndTransaction(_, _, _, Some(setter)) => setter.set(Err(error.clone())),
+                Input::Command(_, Some(setter), _) | Input::Timer(_, setter) => setter.set(Err(error.clone())),
+                Input::EndTransaction(_, _, _, setters) => {
+                    setters.into_iter().for_each(|setter| setter.set(Err(error.clone())));
+                }
                 Input::OpenProducer(front) => Producer::new(front).abandon(error, &mut self.wakers),
                 Input::OpenConsumer(shelf) => self.consumers.open(shelf),
                 Input::CloseProducer(_, Some(setter), _)

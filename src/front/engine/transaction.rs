@@ -26,7 +26,7 @@ pub(super) struct Ends {
 struct End {
     generation: u64,
     commit: bool,
-    setter: Option<OpSetter>,
+    setters: Vec<OpSetter>,
     /// The core works on it.
     op: Option<OpId>,
 }
@@ -42,9 +42,9 @@ impl Ends {
         self.ends.is_empty()
     }
 
-    fn push(&mut self, generation: u64, commit: bool, setter: Option<OpSetter>) {
+    fn push(&mut self, generation: u64, commit: bool, setters: Vec<OpSetter>) {
         if generation <= self.asked {
-            if let Some(setter) = setter {
+            for setter in setters {
                 let text = "the transaction was aborted when its producer was closed";
                 setter.set(Err(Error::new(ErrorKind::Closed, text)));
             }
@@ -52,7 +52,7 @@ impl Ends {
         }
         self.asked = generation;
         self.latest = self.latest.max(generation);
-        self.ends.push_back(End { generation, commit, setter, op: None });
+        self.ends.push_back(End { generation, commit, setters, op: None });
     }
 
     fn next(&mut self, front: &ProducerFront) -> Option<Next> {
@@ -73,8 +73,8 @@ impl Ends {
     pub(super) fn abandon(&mut self, error: &Error) {
         for end in self.ends.drain(..) {
             let error = if end.commit { error.clone().with_outcome_unknown() } else { error.clone() };
-            if let Some(setter) = end.setter {
-                setter.set(Err(error));
+            for setter in end.setters {
+                setter.set(Err(error.clone()));
             }
         }
     }
@@ -92,12 +92,12 @@ impl Engine {
         front: &Arc<ProducerFront>,
         generation: u64,
         commit: bool,
-        setter: Option<OpSetter>,
+        setters: Vec<OpSetter>,
     ) {
         match self.producers.get_mut(&front.shared.ix) {
-            Some(producer) => producer.ends.push(generation, commit, setter),
+            Some(producer) => producer.ends.push(generation, commit, setters),
             None => {
-                if let Some(setter) = setter {
+                for setter in setters {
                     setter.set(Err(Error::new(ErrorKind::Closed, "the producer was closed")));
                 }
             }
@@ -108,7 +108,7 @@ impl Engine {
     pub(super) fn abort_open(producer: &mut Producer) {
         let ends = &mut producer.ends;
         if ends.latest > ends.asked {
-            ends.push(ends.latest, false, None);
+            ends.push(ends.latest, false, Vec::new());
         }
     }
 
@@ -157,8 +157,8 @@ impl Engine {
         if let Some(transactions) = &front.shared.transactions {
             transactions.end(end.generation, &result);
         }
-        if let Some(setter) = end.setter {
-            setter.set(result.map(|()| Reply::Unit));
+        for setter in end.setters {
+            setter.set(result.clone().map(|()| Reply::Unit));
         }
         // The next one may begin.
         self.front.signal.notify();

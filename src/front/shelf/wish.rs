@@ -132,6 +132,19 @@ impl Shelf {
         })
     }
 
+    /// Moves positions back to these offsets, where the stamp is still the same: whatever was decided since counts.
+    pub(crate) fn rewind(&self, to: &[(Arc<TopicPartition>, Stamp, i64)]) {
+        // Without a driver there is nothing to read any more.
+        let _ = self.wishing(|state, trash| {
+            for (tp, stamp, offset) in to {
+                if state.lane_of(tp).is_some_and(|lane| lane.stamp == *stamp && lane.is_assigned()) {
+                    state.seek(self, tp, SeekTo::Offset { offset: *offset, leader_epoch: -1 }, trash);
+                }
+            }
+            Ok(())
+        });
+    }
+
     /// Holds partitions back, or no longer.
     pub(crate) fn pause(&self, partitions: &[TopicPartition], pause: bool) -> Result<()> {
         self.wishing(|state, trash| {
