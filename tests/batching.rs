@@ -58,3 +58,26 @@ fn a_batch_that_is_called_corrupt_goes_again_and_fails_when_it_always_is() {
     assert_eq!(producer.send(Record::to("t").value("x")).wait().unwrap().offset(), Some(1));
     kafka.close().wait().unwrap();
 }
+
+#[test]
+fn batches_are_filled_to_their_size_as_sent_once_it_is_known_how_they_compress() {
+    let batches = |codec: &str| {
+        let cluster = cluster(&[]);
+        let section = ProducerConfig::new().set("compression.type", codec).linger(Duration::from_secs(5));
+        let (kafka, producer) = connect(&cluster, section.batch_size(8_000));
+        let value = vec![b'x'; 900];
+        for _ in 0..40 {
+            drop((0..100).map(|_| producer.send(Record::to("t").value(&value))).collect::<Vec<_>>());
+            producer.flush().wait().unwrap();
+        }
+        assert_eq!((cluster.records("t").len(), producer.buffered().memory()), (4000, 0));
+        let batches = kafka.metrics().stats().batches;
+        kafka.close().wait().unwrap();
+        batches
+    };
+    let plain = batches("none");
+    for codec in ["lz4", "gzip", "snappy", "zstd"] {
+        let packed = batches(codec);
+        assert!(packed < plain * 7 / 10, "{codec}: {packed} batches, {plain} without compression");
+    }
+}

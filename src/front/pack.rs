@@ -3,7 +3,6 @@
 use super::budget::Grant;
 use super::locked;
 use super::pool::Pool;
-use super::producer::ProducerShared;
 use super::slot::Slot;
 use bytes::Bytes;
 use klamm_core::codec::{Codec, Compression, Compressor};
@@ -145,7 +144,7 @@ impl Sealed {
     pub(crate) fn pack(self) {
         let Self { slot, plain, grant } = self;
         let place = Place(Some((slot.clone(), plain.no)));
-        let packed = pack(&slot.shared, slot.settings.compression, plain, grant);
+        let packed = pack(&slot, plain, grant);
         place.fill(packed);
     }
 
@@ -179,6 +178,9 @@ impl Underway {
     pub(crate) fn done(mut self, packed: Result<Vec<u8>, Error>) {
         let batch = packed.map(|out| {
             let len = out.len();
+            if let Some((slot, _)) = &self.place.0 {
+                slot.sticky.packed(self.rest.facts.plain_bytes as usize, len);
+            }
             self.rest.batch(self.no(), out, len, self.codec, self.grant.take(), false)
         });
         self.place.fill(batch);
@@ -226,12 +228,8 @@ impl Rest {
     }
 }
 
-fn pack(
-    shared: &Arc<ProducerShared>,
-    compression: Compression,
-    plain: Plain,
-    grant: Option<Grant>,
-) -> Result<Batch, Error> {
+fn pack(slot: &Slot, plain: Plain, grant: Option<Grant>) -> Result<Batch, Error> {
+    let (shared, compression) = (&slot.shared, slot.settings.compression);
     let packers = &shared.packers;
     let rest = Rest::of(&plain);
     let no = plain.no;
@@ -241,9 +239,13 @@ fn pack(
         return Ok(rest.batch(no, buffer, len, codec, grant, false));
     }
     let mut compressor = packers.compressor(compression);
-    let mut out = packers.outputs.get(0);
+    let most = plain.body.len();
+    let mut out = packers.outputs.get_over(most + most / 4 + 128);
     let done = compressor.compress(plain.body.plain(), &mut out);
     locked(&packers.idle).push(compressor);
+    if let Ok(len) = done {
+        slot.sticky.packed(plain.body.len(), len);
+    }
     let (buffer, _) = plain.body.into_parts();
     shared.pool.put(buffer);
     Ok(rest.batch(no, out, done?, codec, grant, true))

@@ -7,6 +7,7 @@ use super::pack::{Packing, Sealed as ToPack};
 use super::producer::{ProducerShared, Settings};
 use super::sticky::{Load, Sticky};
 use super::{locked, yield_point};
+use klamm_core::codec::Codec;
 use klamm_core::producer::{Accumulator, Batch, Head, Left, Sealed};
 use klamm_core::record::BodyBuf;
 use klamm_core::{BatchNo, Error, Now, PartitionIx, Time};
@@ -190,6 +191,11 @@ impl Slot {
         self.sticky.roll(self.number, &self.settings, &self.shared.front.clock);
     }
 
+    /// A batch was too large for its broker.
+    pub(crate) fn was_split(&self) {
+        self.sticky.was_split();
+    }
+
     /// Batches came or went. A batch was `taken`, or not.
     pub(super) fn note(&self, acc: &Accumulator, taken: bool) {
         let judged = !self.settings.availability_timeout.is_zero();
@@ -202,7 +208,20 @@ impl Slot {
 
     /// How long a batch buffer must be so that a record of at most `size` bytes fits.
     pub(super) fn buffer_for(&self, size: usize) -> usize {
-        (size.max(self.settings.body_limit())) + klamm_core::record::SLACK
+        let (settings, usual) = (&self.settings, self.settings.body_limit());
+        let slack = klamm_core::record::SLACK;
+        if size > usual || settings.compression.codec() == Codec::None {
+            return size.max(usual) + slack;
+        }
+        // What the estimate allows, but no more than a request takes if it fails, nor a large part of all memory.
+        let most = settings.max_request_size.min((settings.buffer_memory / 32).max(usual));
+        let wanted = self.sticky.ratio().plain(usual).min(most);
+        // Topics with a `batch.size` of their own have buffers of their own size.
+        if usual == self.shared.settings.body_limit() {
+            self.shared.pool.fitting(wanted + slack)
+        } else {
+            wanted + slack
+        }
     }
 
     /// Puts a packed batch into its place; what has none any more is dropped.

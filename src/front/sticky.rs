@@ -4,7 +4,7 @@ use super::clock::FrontClock;
 use super::locked;
 use super::producer::Settings;
 use klamm_core::client::TopicShape;
-use klamm_core::producer::Chooser;
+use klamm_core::producer::{Chooser, Ratio};
 use klamm_core::{BrokerId, Time};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -93,12 +93,19 @@ pub(crate) struct Sticky {
     /// Bytes that wait in line for the current choice.
     lined: AtomicUsize,
     choosing: Mutex<Choosing>,
+    /// How well the topic's batches compress: decides how much they take before they are full.
+    ratio: AtomicU32,
 }
 
 impl Sticky {
     pub(super) fn new(seed: u64) -> Self {
         let choosing = Choosing { chooser: Chooser::new(seed), partitions: Vec::new(), age: 0 };
-        Self { current: AtomicU32::new(0), lined: AtomicUsize::new(0), choosing: Mutex::new(choosing) }
+        Self {
+            current: AtomicU32::new(0),
+            lined: AtomicUsize::new(0),
+            choosing: Mutex::new(choosing),
+            ratio: AtomicU32::new(Ratio::default().to_bits()),
+        }
     }
 
     /// Where records without a key go now.
@@ -138,6 +145,21 @@ impl Sticky {
         if first || current >= count || !choosing.chooser.is_available(current) {
             self.current.store(choosing.chooser.roll(), Ordering::Relaxed);
         }
+    }
+
+    /// How well the topic's batches compress.
+    pub(super) fn ratio(&self) -> Ratio {
+        Ratio::from_bits(self.ratio.load(Ordering::Relaxed))
+    }
+
+    /// A batch was compressed. Of two at once one may count alone: it is an estimate.
+    pub(super) fn packed(&self, plain: usize, packed: usize) {
+        self.ratio.store(self.ratio().observed(plain, packed).to_bits(), Ordering::Relaxed);
+    }
+
+    /// A batch was too large for its broker: begin to learn anew (`RecordAccumulator.splitAndReenqueue`).
+    pub(super) fn was_split(&self) {
+        self.ratio.store(Ratio::default().to_bits(), Ordering::Relaxed);
     }
 
     /// Any partition with a leader.

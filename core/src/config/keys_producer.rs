@@ -20,7 +20,8 @@ section! {
         /// How long a batch waits for more records. A lone `send` that is awaited does not wait.
         plain linger: Duration = "linger.ms" Long "5" [.min(0).kafka_2_5("0")
             .aliases(&[Alias::of("queue.buffering.max.ms")])];
-        /// How large a batch may grow, in bytes before compression; a larger record gets a batch of its own.
+        /// How large a batch may grow, in bytes as sent: how well a topic compresses is learned, as Java does it, and a batch takes
+        /// at most eight times as many plain bytes. A larger record gets a batch of its own.
         plain batch_size: usize = "batch.size" Int "16384" [.min(0).bytes()];
         /// Memory for records that are not acknowledged yet.
         plain buffer_memory: usize = "buffer.memory" Long "33554432" [.min(0).bytes()

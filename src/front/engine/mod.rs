@@ -158,6 +158,7 @@ impl Engine {
             }
             Event::Split { producer, partition, batch, into } => {
                 let Some(slot) = self.producers.get(&producer).and_then(|p| p.slot(partition)) else { return };
+                slot.was_split();
                 let Some(setter) = slot.resolve(batch) else { return };
                 let parts: Vec<_> = into.iter().map(|part| (part.first, part.count)).collect();
                 let setters = setter.split(&parts, &mut self.wakers);
