@@ -1,6 +1,5 @@
-//! What goes wrong in a run, and until when.
+//! Which kinds of things go wrong in a run, and until when.
 
-use klamm_cluster::{Api, Cluster};
 use std::time::Duration;
 
 /// Which faults are drawn from the seed. They stop after [`until`](Self::until), so that a run can heal and be judged.
@@ -13,6 +12,10 @@ pub struct Faults {
     pub(crate) moves: bool,
     pub(crate) crashes: bool,
     pub(crate) answers: bool,
+    pub(crate) lags: bool,
+    pub(crate) clocks: bool,
+    pub(crate) growth: bool,
+    pub(crate) recreations: bool,
     pub(crate) until: Duration,
 }
 
@@ -27,22 +30,17 @@ impl Faults {
             moves: false,
             crashes: false,
             answers: false,
+            lags: false,
+            clocks: false,
+            growth: false,
+            recreations: false,
             until: Duration::ZERO,
         }
     }
 
-    /// Everything below, for ten seconds of virtual time.
+    /// Everything below but [`recreations`](Self::recreations), for ten seconds of virtual time.
     pub fn all() -> Self {
-        Self {
-            short: true,
-            resets: true,
-            delays: true,
-            names: true,
-            moves: true,
-            crashes: true,
-            answers: true,
-            until: Duration::from_secs(10),
-        }
+        Self { moves: true, crashes: true, answers: true, lags: true, clocks: true, growth: true, ..Self::network() }
     }
 
     /// Only a network that cuts bytes anywhere, delays them unevenly and resets connections.
@@ -75,7 +73,7 @@ impl Faults {
     pub fn names(self, on: bool) -> Self {
         Self { names: on, ..self }
     }
-    /// Leaders and coordinators move.
+    /// Leaders and coordinators move, replicas fall out of sync and come back.
     #[must_use]
     pub fn moves(self, on: bool) -> Self {
         Self { moves: on, ..self }
@@ -85,75 +83,35 @@ impl Faults {
     pub fn crashes(self, on: bool) -> Self {
         Self { crashes: on, ..self }
     }
-    /// Requests are refused, applied but not answered, answered late or in part.
+    /// Requests are refused, applied but not answered, answered late, in part, or twice.
     #[must_use]
     pub fn answers(self, on: bool) -> Self {
         Self { answers: on, ..self }
+    }
+    /// Followers copy late, brokers learn late of new leaders and of dead ones, coordinators load for a while.
+    #[must_use]
+    pub fn lags(self, on: bool) -> Self {
+        Self { lags: on, ..self }
+    }
+    /// The clients' wall clocks jump, by up to a day in either direction.
+    #[must_use]
+    pub fn clocks(self, on: bool) -> Self {
+        Self { clocks: on, ..self }
+    }
+    /// Topics get more partitions.
+    #[must_use]
+    pub fn growth(self, on: bool) -> Self {
+        Self { growth: on, ..self }
+    }
+    /// Topics are deleted and created anew. Not for groups: a commit names its topic by name only, so one that was on its way
+    /// counts for the new topic, on every client of OffsetCommit below version 10.
+    #[must_use]
+    pub fn recreations(self, on: bool) -> Self {
+        Self { recreations: on, ..self }
     }
     /// When the faults stop, counted from the start of the run.
     #[must_use]
     pub fn until(self, until: Duration) -> Self {
         Self { until, ..self }
-    }
-
-    /// Does one thing that goes wrong on the brokers' side, if any is wanted. Returns a broker that died.
-    pub(crate) fn strike(&self, cluster: &Cluster, rng: &mut fastrand::Rng) -> Option<i32> {
-        let kinds = [self.moves, self.moves, self.crashes, self.answers, self.answers, self.answers];
-        let wanted: Vec<usize> = (0..kinds.len()).filter(|n| kinds[*n]).collect();
-        let kind = *wanted.get(rng.usize(..wanted.len().max(1)))?;
-        let (brokers, topics) = cluster
-            .with(|b, _| (b.broker_ids().into_iter().filter(|id| b.is_up(*id)).collect::<Vec<_>>(), b.topic_names()));
-        let broker = *brokers.get(rng.usize(..brokers.len().max(1)))?;
-        match kind {
-            0 | 1 => {
-                let topic = topics.get(rng.usize(..topics.len().max(1)))?;
-                // A replica that is not in sync cannot lead: the move is refused, and nothing happens.
-                cluster.move_leader(topic, rng.i32(0..4), broker).ok();
-                None
-            }
-            // One at a time, so that a majority of the replicas is always there.
-            2 if brokers.len() > 1 && brokers.len() == cluster.with(|b, _| b.broker_ids().len()) => {
-                cluster.kill_broker(broker);
-                Some(broker)
-            }
-            2 => None,
-            _ => {
-                answer_fault(cluster, rng);
-                None
-            }
-        }
-    }
-}
-
-fn answer_fault(cluster: &Cluster, rng: &mut fastrand::Rng) {
-    const APIS: [Api; 12] = [
-        Api::Produce,
-        Api::Produce,
-        Api::Produce,
-        Api::Fetch,
-        Api::Fetch,
-        Api::Metadata,
-        Api::InitProducerId,
-        Api::FindCoordinator,
-        Api::ListOffsets,
-        Api::OffsetCommit,
-        Api::OffsetFetch,
-        Api::JoinGroup,
-    ];
-    // What a leader may answer although the records are in its log (broker-data, fate rule).
-    const AFTER: [i16; 5] = [6, 7, 3, 56, -1];
-    let api = APIS[rng.usize(..APIS.len())];
-    let fault = || cluster.fault(api).times(1);
-    let choice = rng.u8(..9);
-    match choice {
-        0 if api == Api::Produce => fault().error_after_apply(AFTER[rng.usize(..AFTER.len())]),
-        1 if api == Api::Produce => fault().omit_after_apply(),
-        2 => fault().truncate_after_apply(),
-        3 => fault().disconnect(),
-        4 => fault().disconnect_after_apply(),
-        5 => fault().silence_after_apply(),
-        6 => fault().silence(),
-        7 => fault().throttle(Duration::from_millis(rng.u64(1..500))),
-        _ => fault().delay(Duration::from_millis(rng.u64(1..2_000))),
     }
 }

@@ -18,11 +18,18 @@
 
 mod executor;
 mod faults;
+mod history;
+mod monitor;
 mod net;
+mod plan;
+pub mod random;
+mod shrink;
 mod sim;
+mod strike;
 mod wire;
 pub mod workload;
 mod world;
 
 pub use faults::Faults;
+pub use shrink::shrinking;
 pub use sim::{Sim, check, run_seed};

@@ -3,12 +3,15 @@
 use crate::executor::Executor;
 use crate::faults::Faults;
 use crate::net::SimNet;
+use crate::plan::Plan;
+use crate::shrink::shrinking;
 use crate::world::{Shared, World, lock};
 use klamm::Runtime;
 use klamm::internal::MakeEngine;
-use klamm_cluster::Cluster;
+use klamm_cluster::{Cluster, StoredRecord};
 use klamm_core::driver::{Driver, Net};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::ops::Range;
 use std::rc::Rc;
@@ -40,10 +43,10 @@ fn interrupt() {
 }
 
 impl Sim {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, without: BTreeSet<usize>) -> Self {
         Self {
             executor: Executor::new(seed ^ 0x5eed),
-            world: Arc::new(Mutex::new(World::new(seed))),
+            world: Arc::new(Mutex::new(World::new(seed, without))),
             seed,
             clients: Rc::default(),
         }
@@ -57,6 +60,16 @@ impl Sim {
     /// What goes wrong in this run, drawn from its seed.
     pub fn faults(&self, faults: Faults) {
         lock(&self.world).set_faults(faults);
+    }
+
+    /// What was in a topic that was deleted, one list for each time, oldest first.
+    pub fn past_records(&self, topic: &str) -> Vec<Vec<StoredRecord>> {
+        lock(&self.world).past.get(topic).cloned().unwrap_or_default()
+    }
+
+    /// What all clients together did wrong on the wire, as far as brokers could see it.
+    pub fn judge_wire(&self) {
+        lock(&self.world).monitor.judge();
     }
 
     /// The seed of this run, for choices of the test's own.
@@ -135,32 +148,52 @@ impl Runtime for &Sim {
 
 /// Runs one seed once and returns the hash of everything that went over the network.
 pub fn run_seed<F: Future<Output = ()> + 'static>(seed: u64, app: &impl Fn(Sim) -> F) -> u64 {
-    let sim = Sim::new(seed);
+    run_without(seed, BTreeSet::new(), app).0
+}
+
+/// The same without some parts of what goes wrong; gives also the plan of that.
+pub(crate) fn run_without<F: Future<Output = ()> + 'static>(
+    seed: u64,
+    without: BTreeSet<usize>,
+    app: &impl Fn(Sim) -> F,
+) -> (u64, Plan) {
+    let sim = Sim::new(seed, without);
     CURRENT.with(|current| *current.borrow_mut() = Some(sim.executor.clone()));
     klamm::internal::set_yield_hook(Some(interrupt));
     // Also after a failed assertion: the next run on this thread has an executor of its own.
-    let _end = End(sim.executor.clone());
+    let _end = End(sim.clone());
     let main = app(sim.clone());
     sim.run(main);
+    sim.judge_wire();
     let world = lock(&sim.world);
-    world.trace() ^ world.happened()
+    (world.trace() ^ world.happened(), world.plan.clone())
 }
 
-struct End(Rc<Executor>);
+thread_local!(static LAST_PLAN: RefCell<Plan> = RefCell::default());
+
+/// The plan of the last run on this thread that failed.
+pub(crate) fn last_plan() -> Plan {
+    LAST_PLAN.with(|plan| plan.borrow().clone())
+}
+
+struct End(Sim);
 
 impl Drop for End {
     fn drop(&mut self) {
         klamm::internal::set_yield_hook(None);
         CURRENT.with(|current| current.borrow_mut().take());
-        if !std::thread::panicking() {
-            self.0.clear();
+        if std::thread::panicking() {
+            let plan = lock(&self.0.world).plan.clone();
+            LAST_PLAN.with(|last| *last.borrow_mut() = plan);
+        } else {
+            self.0.executor.clear();
         }
     }
 }
-
 /// Runs `app` under each seed, twice: the second run must be the first again, byte for byte.
 ///
-/// `KLAMM_SIM_SEED=N` runs only that seed, `KLAMM_SIM_SEEDS=N` runs N seeds instead of as many as asked for.
+/// `KLAMM_SIM_SEED=N` runs only that seed, `KLAMM_SIM_SEEDS=N` runs N seeds instead of as many as asked for. What goes wrong in
+/// a run that fails is reduced to what is needed for that (`KLAMM_SIM_SHRINK=0`: not).
 ///
 /// # Panics
 /// If `app` panics, waits for ever, spins, or runs differently the second time; the command that runs the failing seed again is
@@ -168,8 +201,10 @@ impl Drop for End {
 pub fn check<F: Future<Output = ()> + 'static>(seeds: Range<u64>, app: impl Fn(Sim) -> F) {
     for seed in chosen(seeds) {
         let _told = Told(seed);
-        let (first, second) = (run_seed(seed, &app), run_seed(seed, &app));
-        assert_eq!(first, second, "two runs of one seed differ");
+        shrinking(seed, &app, || {
+            let (first, second) = (run_seed(seed, &app), run_seed(seed, &app));
+            assert_eq!(first, second, "two runs of one seed differ");
+        });
     }
 }
 

@@ -1,14 +1,16 @@
 //! The world outside of the client: time, connections, brokers, and what goes wrong with them.
 
 use crate::faults::Faults;
+use crate::monitor::Monitor;
+use crate::plan::Plan;
 use crate::wire::Wire;
-use klamm_cluster::{Cluster, Peer, Settings};
+use klamm_cluster::{Cluster, Peer, Settings, StoredRecord};
 use klamm_core::driver::{Clock, NetError, NetEvent, WorkDone};
 use klamm_core::{ConnId, LookupId, Now, Time, Timestamp, WorkId};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -21,7 +23,7 @@ const PORT: u16 = 9092;
 const SEND_BUFFER: usize = 256 * 1024;
 
 /// What comes to pass at its time.
-enum Event {
+pub(crate) enum Event {
     ToBroker(u64, Vec<u8>),
     ToClient(u64, Vec<u8>),
     EndToClient(u64),
@@ -33,7 +35,7 @@ enum Event {
     Heal,
 }
 
-enum Answer {
+pub(crate) enum Answer {
     Lookup(LookupId, Result<Vec<SocketAddr>, NetError>),
     Connect(ConnId, i32),
     Worked(WorkId, WorkDone),
@@ -49,17 +51,30 @@ struct Side {
 /// Everything that is not the client.
 pub(crate) struct World {
     time: Arc<AtomicU64>,
+    /// How far the clients' wall clocks are from the brokers', in ms.
+    pub(crate) wall: Arc<AtomicI64>,
+    seed: u64,
     rng: fastrand::Rng,
     events: BTreeMap<(Time, u64), Event>,
     order: u64,
-    wires: BTreeMap<u64, Wire>,
-    peers: BTreeMap<Peer, u64>,
+    pub(crate) wires: BTreeMap<u64, Wire>,
+    pub(crate) peers: BTreeMap<Peer, u64>,
     next_wire: u64,
     sides: Vec<Side>,
     pub(crate) cluster: Cluster,
     /// A handle of the cluster changed something since the brokers were last looked at.
     changed: Arc<AtomicBool>,
-    faults: Faults,
+    until: Duration,
+    pub(crate) plan: Plan,
+    /// How many blows of the plan have fallen.
+    pub(crate) struck: usize,
+    /// The next answer of a broker comes twice.
+    pub(crate) twice: bool,
+    /// What was in topics that are deleted, oldest first.
+    pub(crate) past: BTreeMap<String, Vec<Vec<StoredRecord>>>,
+    /// What is left out of the plan.
+    without: BTreeSet<usize>,
+    pub(crate) monitor: Monitor,
     trace: u64,
     happened: u64,
 }
@@ -77,7 +92,7 @@ fn now_of(time: &AtomicU64) -> Now {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, without: BTreeSet<usize>) -> Self {
         let time = Arc::new(AtomicU64::new(0));
         let changed = Arc::new(AtomicBool::new(false));
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -95,6 +110,8 @@ impl World {
         });
         Self {
             time,
+            wall: Arc::default(),
+            seed,
             rng,
             events: BTreeMap::new(),
             order: 0,
@@ -104,15 +121,24 @@ impl World {
             sides: Vec::new(),
             cluster,
             changed,
-            faults: Faults::none(),
+            until: Duration::ZERO,
+            plan: Plan::default(),
+            struck: 0,
+            twice: false,
+            past: BTreeMap::new(),
+            without,
+            monitor: Monitor::default(),
             trace: 0xcbf2_9ce4_8422_2325,
             happened: 0,
         }
     }
 
     pub(crate) fn clock(&self) -> Clock {
-        let time = self.time.clone();
-        Clock::new(move || now_of(&time))
+        let (time, wall) = (self.time.clone(), self.wall.clone());
+        Clock::new(move || {
+            let now = now_of(&time);
+            Now { wall: Timestamp(now.wall.0 + wall.load(Ordering::Relaxed)), ..now }
+        })
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -129,29 +155,29 @@ impl World {
         self.happened
     }
 
-    fn note(&mut self, kind: u8, what: u64, bytes: &[u8]) {
+    pub(crate) fn note(&mut self, kind: u8, what: u64, bytes: &[u8]) {
         let head = [&[kind][..], &what.to_le_bytes(), &self.now().mono.0.to_le_bytes()].concat();
         for byte in head.iter().chain(bytes) {
             self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
 
-    fn at(&mut self, when: Time, event: Event) {
+    pub(crate) fn at(&mut self, when: Time, event: Event) {
         self.order += 1;
         self.events.insert((when, self.order), event);
     }
 
-    fn in_(&mut self, delay: Duration, event: Event) {
+    pub(crate) fn in_(&mut self, delay: Duration, event: Event) {
         let when = self.now().mono + delay;
         self.at(when, event);
     }
 
     fn faulty(&self) -> bool {
-        self.now().mono.0 < u64::try_from(self.faults.until.as_nanos()).unwrap_or(u64::MAX)
+        self.now().mono.0 < u64::try_from(self.until.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn delay(&mut self) -> Duration {
-        if self.faults.delays && self.faulty() {
+        if self.plan.has_climate(1) && self.faulty() {
             // Mostly quick, now and then far too slow.
             let most = if self.rng.u8(..10) == 0 { 200_000 } else { 3_000 };
             return Duration::from_micros(self.rng.u64(50..most));
@@ -161,13 +187,19 @@ impl World {
 
     /// How much of `n` bytes goes through at once.
     fn part(&mut self, n: usize) -> usize {
-        if n > 1 && self.faults.short && self.faulty() && self.rng.bool() { self.rng.usize(1..=n) } else { n }
+        if n > 1 && self.plan.has_climate(0) && self.faulty() && self.rng.bool() { self.rng.usize(1..=n) } else { n }
     }
 
     pub(crate) fn set_faults(&mut self, faults: Faults) {
-        self.faults = faults;
+        self.until = faults.until;
+        self.plan = Plan::draw(self.seed, &faults, self.without.clone());
+        if self.plan.has_climate(3) {
+            self.lag(self.plan.lags);
+        }
         if faults.until > Duration::ZERO {
-            self.in_(Duration::from_millis(5), Event::Strike);
+            if let Some((at, _)) = self.plan.blow(0) {
+                self.at(Time::ZERO + at, Event::Strike);
+            }
             let end = Time::ZERO + faults.until;
             self.at(end.max(self.now().mono), Event::Heal);
         }
@@ -181,7 +213,7 @@ impl World {
     // ---- what a client's `Net` asks --------------------------------------------------------------------------------
 
     pub(crate) fn lookup(&mut self, side: usize, id: LookupId, host: &str, port: u16) {
-        let fails = self.faults.names && self.faulty() && self.rng.u8(..20) == 0;
+        let fails = self.plan.has_climate(2) && self.faulty() && self.rng.u8(..20) == 0;
         let number =
             host.strip_prefix("broker-").and_then(|h| h.strip_suffix(".sim")).and_then(|n| n.parse::<u8>().ok());
         let answer = match number {
@@ -342,6 +374,12 @@ impl World {
             Event::Heal => {
                 self.note(6, 0, &[]);
                 self.cluster.clear_faults();
+                self.twice = false;
+                let settings = Settings::default();
+                self.cluster.with(|b, _| {
+                    b.set_lags(settings.replication_lag, settings.metadata_lag);
+                    b.set_coordinator_load(settings.coordinator_load);
+                });
             }
         }
     }
@@ -380,7 +418,7 @@ impl World {
     }
 
     /// Hands the brokers what arrived for them and sends what they have to say.
-    fn tend_brokers(&mut self) {
+    pub(crate) fn tend_brokers(&mut self) {
         loop {
             let waiting: Vec<u64> =
                 self.wires.iter().filter(|(_, w)| !w.waiting.is_empty()).map(|(id, _)| *id).collect();
@@ -390,6 +428,7 @@ impl World {
                 let peer = wire.peer;
                 if self.cluster.with(|b, _| b.wants_input(peer)) {
                     let bytes: Vec<u8> = wire.waiting.drain(..).collect();
+                    self.monitor.feed(peer, &bytes);
                     self.cluster.with(|b, now| b.receive(now, peer, &bytes));
                     moved = true;
                 }
@@ -407,9 +446,13 @@ impl World {
         while let Some(peer) = self.cluster.with(|b, _| b.poll_transmit()) {
             let bytes = self.cluster.with(|b, now| {
                 let mut all = Vec::new();
+                let mut twice = std::mem::take(&mut self.twice);
                 while !b.transmit(peer).is_empty() {
                     let n = b.transmit(peer).len();
                     all.extend_from_slice(b.transmit(peer));
+                    if std::mem::take(&mut twice) {
+                        all.extend_from_slice(b.transmit(peer));
+                    }
                     b.sent(now, peer, n);
                 }
                 all
@@ -448,33 +491,5 @@ impl World {
             self.at(when, Event::ToClient(id, bytes));
             bytes = rest;
         }
-    }
-
-    /// One thing goes wrong, and the next is arranged for.
-    fn strike(&mut self) {
-        if !self.faulty() {
-            return;
-        }
-        let next = Duration::from_millis(self.rng.u64(5..400));
-        self.in_(next, Event::Strike);
-        if self.faults.resets && self.rng.u8(..3) == 0 && !self.wires.is_empty() {
-            let n = self.rng.usize(..self.wires.len());
-            let id = self.wires.keys().nth(n).copied().unwrap_or_default();
-            self.note(7, id, &[]);
-            let peer = self.wires.get_mut(&id).map(|wire| {
-                wire.cut(Err(io::ErrorKind::ConnectionReset));
-                wire.waiting.clear();
-                wire.peer
-            });
-            if let Some(peer) = peer {
-                self.peers.remove(&peer);
-                self.cluster.with(|b, now| b.hang_up(now, peer));
-            }
-        } else if let Some(broker) = self.faults.strike(&self.cluster, &mut self.rng) {
-            self.note(8, u64::from(broker.unsigned_abs()), &[]);
-            let back = Duration::from_millis(self.rng.u64(50..3_000));
-            self.in_(back, Event::Revive(broker));
-        }
-        self.tend_brokers();
     }
 }

@@ -8,6 +8,8 @@ use crate::log::transaction::Aborted;
 use crate::settings::Settings;
 use klamm_core::Now;
 use klamm_core::wire::Uuid;
+use klamm_core::wire::messages::create_partitions::CreatePartitionsTopic;
+use std::time::Duration;
 
 impl Brokers {
     /// How the cluster was set up.
@@ -31,6 +33,39 @@ impl Brokers {
             node.host = host.to_owned();
             node.port = port;
         }
+    }
+
+    /// How far what followers have, and what brokers know of leaders, lags behind from now on.
+    pub fn set_lags(&mut self, replication: Duration, metadata: Duration) {
+        self.state.settings.replication_lag = replication;
+        self.state.settings.metadata_lag = metadata;
+    }
+
+    /// How long a crashed broker stays listed and stays leader, from now on.
+    pub fn set_broker_session(&mut self, session: Duration) {
+        self.state.settings.broker_session = session;
+    }
+
+    /// How long a coordinator loads after it took over, from now on.
+    pub fn set_coordinator_load(&mut self, load: Duration) {
+        self.state.settings.coordinator_load = load;
+    }
+
+    /// Gives a topic more partitions, as CreatePartitions does. False if there is no such topic, or it has as many.
+    pub fn add_partitions(&mut self, now: Now, topic: &str, count: i32) -> bool {
+        self.set_time(now);
+        let asked = CreatePartitionsTopic { name: topic.to_owned(), count, assignments: None };
+        let done = self.state.add_partitions(&asked, false).is_ok();
+        self.state.parked.stale = true;
+        self.run(now);
+        done
+    }
+
+    /// Deletes what is before an offset, as DeleteRecords at the leader does. False if there is no such place.
+    pub fn delete_records(&mut self, now: Now, topic: &str, partition: i32, before: i64) -> bool {
+        self.set_time(now);
+        let Some((Some(leader), _)) = self.leader(topic, partition) else { return false };
+        self.state.delete_records(topic, partition, before, leader).is_ok()
     }
 
     /// Puts a broker into a rack.
@@ -95,6 +130,11 @@ impl Brokers {
     /// The names of all topics, internal ones included, sorted.
     pub fn topic_names(&self) -> Vec<String> {
         self.state.topics.iter().map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// How many partitions a topic has; 0 if there is none of that name.
+    pub fn partition_count(&self, topic: &str) -> i32 {
+        self.state.topics.get(topic).map_or(0, |t| i32::try_from(t.partitions.len()).unwrap_or(i32::MAX))
     }
 
     /// The leader of a partition and its epoch.

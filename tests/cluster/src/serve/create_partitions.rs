@@ -14,7 +14,7 @@ fn failed(name: &str, (error_code, message): Refused) -> CreatePartitionsTopicRe
 }
 
 impl State {
-    fn add_partitions(&mut self, asked: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refused> {
+    pub(crate) fn add_partitions(&mut self, asked: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refused> {
         let Some(topic) = self.topics.get(&asked.name) else {
             return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "This server does not host this topic.".to_owned()));
         };

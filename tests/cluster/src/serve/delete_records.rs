@@ -9,7 +9,13 @@ use klamm_core::wire::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
 impl State {
     /// Moves the start of a partition's log; gives the new start.
-    fn delete_records(&mut self, topic: &str, index: i32, offset: i64, broker: i32) -> Result<i64, ErrorCode> {
+    pub(crate) fn delete_records(
+        &mut self,
+        topic: &str,
+        index: i32,
+        offset: i64,
+        broker: i32,
+    ) -> Result<i64, ErrorCode> {
         let found = self.topics.get_mut(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
         let deletes = found.policy.deletes;
         let partition = found.partition_mut(index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;

@@ -1,0 +1,12 @@
+//! Named scenarios over the whole client: bugs that other clients shipped, by their number in the catalogue
+//! (`docs/scenarios.md`). Each runs under 16 seeds, which draw how the network cuts and delays.
+
+mod commits;
+mod consumer;
+mod groups;
+mod idempotence;
+mod links;
+mod metadata;
+mod producer;
+mod records;
+mod rig;
