@@ -7,6 +7,7 @@ use crate::state::State;
 use klamm_core::wire::messages::{ProduceRequest, TxnOffsetCommitRequest};
 use klamm_core::{Now, Time, Timestamp};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// See the module. Joins and syncs of groups wait in their groups.
 #[derive(Debug, Default)]
@@ -111,7 +112,8 @@ impl State {
                     partition.copy(&policy);
                     // A second round tells the followers the high watermark.
                     if !partition.is_settled() {
-                        partition.copy_at = Some(now + lag);
+                        // Never at once: who cannot catch up would be asked for ever.
+                        partition.copy_at = Some(now + lag.max(Duration::from_millis(1)));
                     }
                     self.parked.stale = true;
                 }

@@ -93,7 +93,7 @@ impl Faults {
     pub fn lags(self, on: bool) -> Self {
         Self { lags: on, ..self }
     }
-    /// The clients' wall clocks jump, by up to a day in either direction.
+    /// The clients' wall clocks jump, by up to a day back and most of an hour ahead.
     #[must_use]
     pub fn clocks(self, on: bool) -> Self {
         Self { clocks: on, ..self }

@@ -42,7 +42,7 @@ pub(crate) enum Blow {
     Answer(Api, Spoil),
     /// The next answer of a broker comes twice.
     Twice,
-    /// The clients' wall clocks jump by so many ms.
+    /// The clients' wall clocks jump: they are so many ms from the brokers' from now on.
     Clock(i64),
     /// A topic gets one more partition.
     Grow { topic: usize },
@@ -165,7 +165,8 @@ fn draw(rng: &mut fastrand::Rng, kind: Kind) -> Blow {
         },
         Kind::Kill => Blow::Kill { broker, back: rng.u64(50..4_000) },
         Kind::Answer => answer(rng),
-        Kind::Clock => Blow::Clock(rng.i64(-86_400_000..86_400_000)),
+        // Timestamps more than an hour ahead are refused (`message.timestamp.after.max.ms`).
+        Kind::Clock => Blow::Clock(rng.i64(-86_400_000..3_000_000)),
         Kind::Grow => Blow::Grow { topic },
         Kind::Recreate => Blow::Recreate { topic },
     }

@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// No run takes longer, in virtual time: whoever still waits then waits for ever.
 const LONGEST: Duration = Duration::from_secs(3_600);
+/// More than this comes to pass in no run: something goes round and round.
+const MOST: u64 = 2_000_000;
 /// More polls than this without time passing are a busy loop.
 const SPIN: u64 = 10_000;
 
@@ -119,6 +121,8 @@ impl Sim {
                 continue;
             }
             assert!(lock(&self.world).step(), "nothing will ever happen again, at {:?}", self.elapsed());
+            let happened = lock(&self.world).happened();
+            assert!(happened < MOST, "{happened} things came to pass in {at:?}: a loop");
             if self.elapsed() != at {
                 (at, polls) = (self.elapsed(), self.executor.polls());
                 assert!(at < LONGEST, "still waiting after {at:?} of virtual time");

@@ -36,9 +36,7 @@ impl World {
         match blow {
             Blow::Reset(n) => self.reset(n),
             Blow::Twice => self.twice = true,
-            Blow::Clock(by) => {
-                self.wall.fetch_add(by, Ordering::Relaxed);
-            }
+            Blow::Clock(ahead) => self.wall.store(ahead, Ordering::Relaxed),
             Blow::Kill { broker, back } => {
                 let (all, up) = brokers(&self.cluster);
                 // One at a time, so that a majority of the replicas is always there.

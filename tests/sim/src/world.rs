@@ -317,6 +317,7 @@ impl World {
         match (brokers, next) {
             (Some(due), next) if next.is_none_or(|at| due < at) => {
                 self.advance(due);
+                self.happened += 1;
                 self.cluster.with(|b, now| b.handle_timeout(now));
                 self.tend_brokers();
                 true

@@ -61,7 +61,8 @@ fn co_05_what_is_fetched_of_a_paused_partition_is_held() {
         let mut all = read(&sim, &mut consumer, 3).await;
         consumer.pause([("t", 0)]).expect("it is assigned");
         let before = all.iter().filter(|row| row.0 == 0).count();
-        for _ in 0..15 {
+        let end = sim.elapsed() + ms(5_000);
+        while sim.elapsed() < end {
             if let Some(batch) = consumer.poll(ms(30)).await.expect("nothing is wrong") {
                 all.extend(rows(&batch));
             }
@@ -299,15 +300,20 @@ fn co_38_what_was_fetched_is_handed_out_before_a_gap_is_told() {
     scenario(|sim| async move {
         sim.cluster().create_topic("t", 1);
         let kafka = kafka(&sim).await;
-        fill(&kafka, "t", 0, 0..20).await;
+        let producer = producer(&kafka, |c| c.set("linger.ms", 50));
+        producer.topic("t").ready().await.expect("it is there");
+        send_all(&producer, "t", "s", 0..20).await;
         let mut consumer = standalone(&kafka, "t", 1, |c| {
-            c.set("max.poll.records", 5).set("auto.offset.reset", "none").set("fetch.max.wait.ms", 20)
+            // Nothing is fetched while something is on the shelf.
+            c.set("max.poll.records", 5).set("auto.offset.reset", "none").set("max.partition.fetch.bytes", 1)
         });
         consumer.seek(("t", 0), 0).expect("it is assigned");
-        assert_eq!(offsets(&read(&sim, &mut consumer, 5).await), [0, 1, 2, 3, 4]);
-        fill(&kafka, "t", 0, 20..40).await;
+        // That there is no committed offset may be told, or not, before the seek is known.
+        let (first, _) = read_some(&sim, &mut consumer).await;
+        assert_eq!(offsets(&first), [0, 1, 2, 3, 4]);
+        send_all(&producer, "t", "s", 20..40).await;
         // Everything up to 30 goes while 5 to 20 lie on the shelf.
-        sim.cluster().with(|b, now| b.delete_records(now, "t", 0, 30));
+        assert!(sim.cluster().with(|b, now| b.delete_records(now, "t", 0, 30)));
         let (mut all, mut told) = (Vec::new(), None);
         while told.is_none() {
             match consumer.poll(ms(200)).await {
@@ -318,7 +324,7 @@ fn co_38_what_was_fetched_is_handed_out_before_a_gap_is_told() {
             assert!(sim.elapsed() < ms(120_000), "{all:?}");
         }
         assert_eq!(told.map(|e| e.kind()), Some(ErrorKind::NoOffset));
-        assert_eq!(all[..15], (5..20).collect::<Vec<_>>());
+        assert_eq!(all, (5..20).collect::<Vec<_>>());
     });
 }
 

@@ -58,6 +58,9 @@ fn id_05_a_new_epoch_for_one_partition_leaves_what_another_has_on_the_wire() {
     scenario(|sim| async move {
         sim.cluster().create_topic("a", 1);
         sim.cluster().create_topic("b", 1);
+        // Two leaders: what is done to one must not be done to the other.
+        sim.cluster().move_leader("a", 0, 1).expect("it is up");
+        sim.cluster().move_leader("b", 0, 2).expect("it is up");
         let kafka = kafka(&sim).await;
         let producer = producer(&kafka, |c| c.set("batch.size", 60));
         for topic in ["a", "b"] {
