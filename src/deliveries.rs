@@ -220,6 +220,13 @@ impl Producer {
     #[must_use = "await the acknowledgements, or `.queued()` for back-pressure; the records are on their way either way"]
     pub fn send_batch<'r>(&self, records: impl IntoIterator<Item = Record<'r>>) -> Deliveries {
         let mut records = records.into_iter();
+        if let Some(interceptors) = self.interceptors() {
+            let mut all = Deliveries::default();
+            for record in records {
+                all.push(self.send_intercepted(interceptors, &record).0);
+            }
+            return all;
+        }
         let mut all = Deliveries { runs: Vec::with_capacity(4), ..Deliveries::default() };
         loop {
             let stretch: [Option<Record<'r>>; STRETCH] = std::array::from_fn(|_| records.next());

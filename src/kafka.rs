@@ -9,6 +9,7 @@ use crate::front::inbox::Input;
 use crate::front::op::{OpSlot, op_slot};
 use crate::front::producer::{ProducerFront, Settings};
 use crate::front::shelf::Shelf;
+use crate::interceptor::Interceptors;
 use crate::metrics::Metrics;
 use crate::op::{Op, Work, ask};
 use crate::partitioning::Choice;
@@ -127,13 +128,10 @@ impl Kafka {
 
     pub(crate) fn any_producer_with(&self, config: ProducerConfig) -> Result<Producer> {
         let config = self.handle.given.builder().resolve_producer(&config)?;
-        if !config.interceptors.is_empty() {
-            return Err(Error::new(ErrorKind::Unsupported, "interceptors are not yet supported in this version")
-                .with_hint("remove interceptor.classes"));
-        }
+        let interceptors = Interceptors::new(&config.interceptors)?;
         let choice = Choice::new(&config.partitioning, config.partitioner_ignore_keys)?;
         let settings = Settings::new(&config, choice);
-        let front = Arc::new(ProducerFront::new(self.handle.front.clone(), Arc::new(config), settings));
+        let front = Arc::new(ProducerFront::new(self.handle.front.clone(), Arc::new(config), settings, interceptors));
         self.handle.front.add_producer(&front.shared);
         self.handle.front.push(Input::OpenProducer(front.clone()))?;
         Ok(Producer::new(front, self.handle.clone()))

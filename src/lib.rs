@@ -20,6 +20,7 @@ mod consumer;
 mod deliveries;
 mod delivery;
 mod front;
+mod interceptor;
 mod kafka;
 mod metadata;
 pub mod metrics;
@@ -44,6 +45,7 @@ pub use consumer::{
 };
 pub use deliveries::Deliveries;
 pub use delivery::{Delivery, Queued, RecordMetadata, TrySendError, TrySendReason};
+pub use interceptor::{Acknowledgement, ProducerInterceptor, RecordEdit};
 pub use kafka::Kafka;
 pub use klamm_core::error::Phase;
 pub use klamm_core::{Error, ErrorCode, ErrorKind, Timestamp};

@@ -103,6 +103,13 @@ impl Plugin {
     }
 }
 
+impl Plugin {
+    /// An interceptor of producers: for [`ProducerConfig::interceptor`](crate::ProducerConfig::interceptor).
+    pub fn interceptor(interceptor: impl crate::ProducerInterceptor) -> Self {
+        Self(config::Plugin::new(crate::interceptor::Shared(Arc::new(interceptor))))
+    }
+}
+
 impl From<Plugin> for config::Plugin {
     fn from(plugin: Plugin) -> Self {
         plugin.0

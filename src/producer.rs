@@ -9,6 +9,7 @@ use crate::front::line::Ticket;
 use crate::front::op::{OpSlot, op_slot};
 use crate::front::producer::{CLOSED, ProducerFront};
 use crate::front::topics::TopicSlot;
+use crate::interceptor::Interceptors;
 use crate::kafka::Handle;
 use crate::metadata::{PartitionInfo, partitions};
 use crate::op::{Op, Watch, Work, ask, until};
@@ -65,6 +66,24 @@ impl Producer {
     /// `BufferFull` already: await [`queued`](Delivery::queued) for back-pressure.
     #[must_use = "await the acknowledgement, or `.queued()` for back-pressure; the record is on its way either way"]
     pub fn send(&self, record: Record<'_>) -> Delivery {
+        match &self.handle.front.interceptors {
+            None => self.send_plain(record),
+            Some(interceptors) => self.send_intercepted(interceptors, &record),
+        }
+    }
+
+    /// How often interceptors panicked.
+    pub fn interceptor_panics(&self) -> u64 {
+        self.handle.front.interceptors.as_ref().map_or(0, |interceptors| interceptors.panics())
+    }
+
+    pub(crate) fn interceptors(&self) -> Option<&Arc<Interceptors>> {
+        self.handle.front.interceptors.as_ref()
+    }
+
+    #[inline]
+    #[expect(clippy::needless_pass_by_value, reason = "it is the body of `send`")]
+    pub(crate) fn send_plain(&self, record: Record<'_>) -> Delivery {
         let parts = record.parts();
         self.with_topic(&record.target, |topic| deliver(topic, topic.send(&parts, true, place)))
     }
@@ -74,11 +93,23 @@ impl Producer {
     /// # Errors
     /// The record comes back, with the reason; also while others wait for memory.
     pub fn try_send<'r>(&self, record: Record<'r>) -> Result<Delivery, TrySendError<'r>> {
-        let parts = record.parts();
-        let sent = self.with_topic(&record.target, |topic| topic.send(&parts, false, place));
+        let put = |record: &Record<'_>| -> Result<Delivery, Refusal> {
+            let parts = record.parts();
+            match self.with_topic(&record.target, |topic| topic.send(&parts, false, place))? {
+                Sent::Placed(placed) => Ok(placed.into()),
+                Sent::Waiting(ticket) => Ok(ticket.into()),
+            }
+        };
+        let sent = match self.interceptors() {
+            None => put(&record),
+            Some(interceptors) => interceptors.send(&record, |record| {
+                let sent = put(&record);
+                let delivery = sent.as_ref().ok().cloned();
+                (sent, delivery)
+            }),
+        };
         let reason = match sent {
-            Ok(Sent::Placed(placed)) => return Ok(placed.into()),
-            Ok(Sent::Waiting(ticket)) => return Ok(ticket.into()),
+            Ok(delivery) => return Ok(delivery),
             Err(Refusal::Full) => TrySendReason::Full,
             Err(Refusal::NotReady) => TrySendReason::NotReady,
             Err(Refusal::Closed(error)) => TrySendReason::Closed(error),

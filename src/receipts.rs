@@ -1,6 +1,6 @@
 //! The outcomes of many records, kept per batch: no reference count per record.
 
-use crate::delivery::YIELD_AT;
+use crate::delivery::{self, YIELD_AT};
 use crate::front::ack::BatchAck;
 use crate::front::append::{At, Sent};
 use crate::front::line::Ticket;
@@ -368,6 +368,16 @@ impl fmt::Debug for Receipts {
 impl Producer {
     /// As [`send`](Self::send), with the outcome kept in `receipts`: no reference count per record.
     pub fn send_to(&self, receipts: &mut Receipts, record: Record<'_>) {
+        if let Some(interceptors) = self.interceptors() {
+            match self.send_intercepted(interceptors, &record).0 {
+                delivery::At::Batch(ack, index, delta) => receipts.push((&ack, index, delta)),
+                delivery::At::Line(ticket) => {
+                    receipts.lined.push_back((receipts.next, ticket));
+                    receipts.next += 1;
+                }
+            }
+            return;
+        }
         let parts = record.parts();
         self.with_topic(&record.target, |topic| {
             let sent = topic.send(&parts, true, |at: At<'_>| receipts.push(at));

@@ -102,6 +102,19 @@ impl BatchAck {
         }
     }
 
+    /// The outcome of one record, if it is known, without looking at it as its sender does.
+    pub(crate) fn peek(&self, index: u32) -> Option<Result<Landed, Error>> {
+        match self.state.load(Ordering::Acquire) {
+            PENDING => None,
+            DELIVERED => Some(Ok(self.landed(index))),
+            SPLIT => {
+                let (part, index) = self.part(index)?;
+                part.peek(index)
+            }
+            _ => Some(Err(self.error(index))),
+        }
+    }
+
     /// The outcome of one record, if it is known. Looking at a failure makes it seen.
     pub(crate) fn outcome(&self, index: u32) -> Option<Result<Landed, Error>> {
         match self.state.load(Ordering::Acquire) {

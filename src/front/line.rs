@@ -164,6 +164,11 @@ impl Ticket {
         }
     }
 
+    /// Why it failed before it was placed, without looking at it as its sender does.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        locked(&self.state).outcome.as_ref().and_then(|outcome| outcome.as_ref().err().cloned())
+    }
+
     /// As [`poll`](Self::poll), without counting as a look at the failure: `Some(None)` is one.
     pub(crate) fn watch(&self, waker: &Waker) -> Option<Option<Placed>> {
         let mut state = locked(&self.state);

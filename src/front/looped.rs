@@ -40,7 +40,7 @@ impl Looped {
         let config = given.builder().resolve_producer(section)?;
         let settings = Settings::new(&config, Choice::new(&config.partitioning, false)?);
         let shared = Arc::new(Front::new(FrontClock::new(clock, true), 1));
-        let front = Arc::new(ProducerFront::new(shared.clone(), Arc::new(config), settings));
+        let front = Arc::new(ProducerFront::new(shared.clone(), Arc::new(config), settings, None));
         let handle = Handle::new(shared, Arc::new(given.builder().resolve()?), given);
         let producer = Producer::new(front.clone(), Arc::new(handle));
         let partitions = (0..partitions)

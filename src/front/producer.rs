@@ -8,6 +8,7 @@ use super::slot::Slot;
 use super::topics::TopicSlot;
 use super::transaction::Transactions;
 use super::{Front, locked, yield_point};
+use crate::interceptor::Interceptors;
 use crate::partitioning::Choice;
 use klamm_core::client::Command;
 use klamm_core::codec::Compression;
@@ -300,14 +301,21 @@ impl Memory for ProducerShared {
 pub(crate) struct ProducerFront {
     pub(crate) shared: Arc<ProducerShared>,
     pub(crate) config: Arc<ProducerConfig>,
+    /// `None`: there are none, and they cost nothing.
+    pub(crate) interceptors: Option<Arc<Interceptors>>,
     topics: RwLock<HashMap<Arc<str>, Arc<TopicSlot>>>,
 }
 
 impl ProducerFront {
-    pub(crate) fn new(front: Arc<Front>, config: Arc<ProducerConfig>, settings: Settings) -> Self {
+    pub(crate) fn new(
+        front: Arc<Front>,
+        config: Arc<ProducerConfig>,
+        settings: Settings,
+        interceptors: Option<Arc<Interceptors>>,
+    ) -> Self {
         let shared =
             Arc::new(ProducerShared::new(front.producer_ix(), settings, config.transactional_id.is_some(), front));
-        Self { shared, config, topics: RwLock::default() }
+        Self { shared, config, interceptors, topics: RwLock::default() }
     }
 
     /// The topic of this name; the first call asks the core for it.

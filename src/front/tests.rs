@@ -41,7 +41,7 @@ fn rig(change: impl FnOnce(&mut Settings)) -> Rig {
     let config = Arc::new(ProducerConfig::default());
     let mut settings = Settings::new(&config, Choice::Builtin);
     change(&mut settings);
-    let producer = ProducerFront::new(front, config, settings);
+    let producer = ProducerFront::new(front, config, settings, None);
     let topic = producer.topic("t");
     Rig { time, producer, topic }
 }
