@@ -135,6 +135,15 @@ fn the_demo_verifies_what_it_sent_on_every_runtime() {
 }
 
 #[test]
+fn the_demo_verifies_a_transactional_loop_on_every_runtime() {
+    for runtime in ["tokio", "async-std", "blocking"] {
+        let args = ["demo", "--transactions", "--records", "20000", "--runtime", runtime];
+        let out = run(klamm(&args), b"").ok();
+        assert!(out.contains("verified 20,000 records") && out.contains("of whose transactions were aborted"), "{out}");
+    }
+}
+
+#[test]
 fn the_benchmarks_measure_something() {
     for which in ["produce", "consume"] {
         let out =

@@ -104,3 +104,30 @@ fn an_interrupt_sends_what_was_read() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(cluster.records("t").len(), 2);
 }
+
+#[test]
+fn lines_go_in_transactions_of_so_many() {
+    let cluster = Cluster::start().unwrap();
+    let lines: String = (0..25).map(|n| format!("{n}\n")).collect();
+    let args = ["-t", "t", "--transactional-id", "cli", "--transaction-records", "10", "-c", "23"];
+    produce(&cluster, &args, lines.as_bytes()).ok();
+    let mut read = klamm(&["consume", "-b", &cluster.bootstrap(), "-t", "t", "-o", "beginning", "-e"]);
+    read.args(["-X", "isolation.level=read_committed"]);
+    let expected: String = (0..23).map(|n| format!("{n}\n")).collect();
+    assert_eq!(run(read, b"").ok(), expected);
+}
+
+#[test]
+fn a_transaction_with_a_record_that_cannot_be_written_is_aborted_and_ends_the_command() {
+    let cluster = Cluster::start().unwrap();
+    let mut lines: Vec<u8> = (0..10).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+    lines.extend(b"ten\n");
+    lines.extend(vec![b'x'; 2 << 20]);
+    lines.extend(b"\nnever\n");
+    let args = ["-t", "t", "--transactional-id", "cli", "--transaction-records", "10"];
+    let told = produce(&cluster, &args, &lines).failed(1);
+    assert!(told.contains("records 11 to 13 are not committed; the 10 before them are"), "{told}");
+    let mut read = klamm(&["consume", "-b", &cluster.bootstrap(), "-t", "t", "-o", "beginning", "-e"]);
+    read.args(["-X", "isolation.level=read_committed"]);
+    assert_eq!(run(read, b"").ok().lines().count(), 10);
+}

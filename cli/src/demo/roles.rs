@@ -1,10 +1,10 @@
 //! The producer and the consumer of the demo: the same programs once with `.await` and once with `.wait()`.
 
 use super::ledger::{Ledger, SIZE, fill};
-use super::{GROUP, PARTITIONS, TOPIC};
+use super::{GROUP, OUT, PARTITIONS, TOPIC, TRANSFORMERS};
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
-use klamm::{Kafka, Record};
+use klamm::{Kafka, Outcome, Record};
 use std::time::{Duration, Instant};
 
 /// Nothing for so long: something is lost.
@@ -13,6 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the producer tells.
 pub(super) struct Sent {
     pub(super) took: Duration,
+    /// How many transactions of the loop in between were aborted.
+    pub(super) aborted: Option<u64>,
 }
 
 /// What the consumer tells.
@@ -47,14 +49,43 @@ macro_rules! roles {
                 }
                 // Tells of every record that failed.
                 producer.close().$($now)+.context("records were not acknowledged")?;
-                Ok(Sent { took: begun.elapsed() })
+                Ok(Sent { took: begun.elapsed(), aborted: None })
+            }
+
+            /// Copies all records in transactions that carry its positions; every third is given up and done again. Gives how
+            /// many were.
+            pub(in crate::demo) $($async)? fn transform(kafka: Kafka, records: u64) -> anyhow::Result<u64> {
+                let mut eos = kafka.exactly_once(TRANSFORMERS, "demo-0").$($now)+?;
+                eos.subscribe([TOPIC])?;
+                let (mut done, mut turn, mut aborted) = (0, 0u64, 0);
+                while done < records {
+                    let Some(step) = eos.poll(Duration::from_millis(500)).$($now)+? else { bail!("stopped") };
+                    let count = step.batch().len() as u64;
+                    for record in step.batch() {
+                        let delivery = step.send(record.forward_to(OUT));
+                        if !delivery.is_queued() {
+                            delivery.queued().$($now)+.context("a record found no room")?;
+                        }
+                    }
+                    turn += u64::from(count > 0);
+                    if count > 0 && turn % 3 == 0 {
+                        aborted += 1;
+                        continue; // dropped: aborted, and read again
+                    }
+                    match step.commit().$($now)+? {
+                        Outcome::Committed => done += count,
+                        _ => aborted += 1,
+                    }
+                }
+                eos.close().$($now)+?;
+                Ok(aborted)
             }
 
             /// Reads until every record has arrived, and checks each.
-            pub(in crate::demo) $($async)? fn consume(kafka: Kafka, records: u64, bar: ProgressBar) -> anyhow::Result<Arrived> {
+            pub(in crate::demo) $($async)? fn consume(kafka: Kafka, topic: &str, records: u64, bar: ProgressBar) -> anyhow::Result<Arrived> {
                 let begun = Instant::now();
                 let mut consumer = kafka.consumer(GROUP)?;
-                consumer.subscribe([TOPIC])?;
+                consumer.subscribe([topic])?;
                 let mut ledger = Ledger::new(records, PARTITIONS as usize);
                 let mut news = Instant::now();
                 while ledger.count() < records {

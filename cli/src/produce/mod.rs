@@ -3,6 +3,7 @@
 mod input;
 mod lines;
 mod outcome;
+mod transactions;
 
 use crate::client::ClientArgs;
 use crate::escape::unescape;
@@ -16,6 +17,7 @@ use memchr::memmem::Finder;
 use outcome::Outcomes;
 use std::io::{BufWriter, Stdout, Write};
 use std::path::PathBuf;
+use transactions::Transactions;
 
 /// Records are handed over in stretches of about so many bytes at most: between them back-pressure is felt.
 const STRETCH: usize = 64 << 10;
@@ -60,6 +62,12 @@ pub(crate) struct Produce {
     /// Files are read line by line; without it each file is one record
     #[arg(short = 'l', long)]
     lines: bool,
+    /// Writes in transactions under this name: readers of committed records see all of one or nothing
+    #[arg(long, value_name = "ID")]
+    transactional_id: Option<String>,
+    /// So many records make a transaction
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "transactional_id", value_parser = clap::value_parser!(u32).range(1..))]
+    transaction_records: u32,
     /// Ends after so many records
     #[arg(short = 'c', long, value_name = "N")]
     count: Option<u64>,
@@ -100,9 +108,18 @@ impl Produce {
         let memory = config.settings().find(|s| s.key == "buffer.memory").and_then(|s| s.value.parse::<usize>().ok());
         let stretch = memory.map_or(STRETCH, |memory| STRETCH.min(memory / 4));
         let client = self.client.connect(config)?;
-        let producer = client.kafka.producer()?;
+        let mut sink = match &self.transactional_id {
+            Some(id) => {
+                let producer = client.kafka.transactional_producer(id).wait()?;
+                Sink::Transactions(Transactions::new(producer, self.transaction_records as usize))
+            }
+            None => Sink::Plain(client.kafka.producer()?),
+        };
         let shape = Shape {
-            topic: producer.topic(&self.topic),
+            topic: match &sink {
+                Sink::Plain(producer) => producer.topic(&self.topic),
+                Sink::Transactions(transactions) => transactions.topic(&self.topic),
+            },
             partition: (self.partition >= 0).then_some(self.partition),
             key: self.key.as_deref().map(str::as_bytes),
             between: between.as_deref().map(Finder::new),
@@ -110,7 +127,7 @@ impl Produce {
             null: self.null,
         };
         let mut sender = Sender {
-            producer: &producer,
+            sink: &mut sink,
             shape,
             outcomes: Outcomes::default(),
             stretch,
@@ -119,10 +136,14 @@ impl Produce {
         };
         let whole_files = !self.files.is_empty() && !self.lines;
         let input = Input::open(self.files, whole_files)?;
-        let read = sender.run(input, &delimiter);
+        let read = sender.run(input, &delimiter).and_then(|()| sender.finish());
         let outcomes = sender.outcomes;
         // What was sent is waited for in any case.
         let failed = outcomes.settle();
+        if let Sink::Transactions(transactions) = sink {
+            // What failed was told by its commit.
+            drop(transactions.close());
+        }
         // The failures have been told one by one.
         drop(client.close());
         read?;
@@ -134,8 +155,14 @@ impl Produce {
     }
 }
 
+/// Where records go.
+enum Sink {
+    Plain(Producer),
+    Transactions(Transactions),
+}
+
 struct Sender<'a> {
-    producer: &'a Producer,
+    sink: &'a mut Sink,
     shape: Shape<'a>,
     outcomes: Outcomes,
     stretch: usize,
@@ -170,6 +197,14 @@ impl Sender<'_> {
         Ok(())
     }
 
+    /// The input has ended.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        match self.sink {
+            Sink::Plain(_) => Ok(()),
+            Sink::Transactions(transactions) => transactions.commit(&self.shape),
+        }
+    }
+
     /// Sends lines in their order; comes back when all are in the producer's buffer.
     fn send<'l>(&mut self, lines: impl Iterator<Item = &'l [u8]>) -> anyhow::Result<()> {
         let mut lines = lines.peekable();
@@ -179,6 +214,18 @@ impl Sender<'_> {
             let shape = &self.shape;
             let tee = &mut self.tee;
             let mut written = Ok(());
+            let producer = match &mut *self.sink {
+                Sink::Plain(producer) => producer,
+                Sink::Transactions(transactions) => {
+                    let Some(line) = lines.next() else { break };
+                    if let Some(tee) = tee {
+                        tee.write_all(line).and_then(|()| tee.write_all(b"\n")).context("standard output")?;
+                    }
+                    self.left -= 1;
+                    transactions.push(line, shape)?;
+                    continue;
+                }
+            };
             let stretch = std::iter::from_fn(|| {
                 if room == 0 || left == 0 {
                     return None;
@@ -191,7 +238,7 @@ impl Sender<'_> {
                 }
                 Some(shape.record(line))
             });
-            let sent = self.producer.send_batch(stretch);
+            let sent = producer.send_batch(stretch);
             self.left = left;
             written.context("standard output")?;
             self.outcomes.add(sent);

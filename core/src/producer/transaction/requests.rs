@@ -1,6 +1,7 @@
 //! The requests of a transaction, and what their answers say of each part.
 
 use super::{GroupOffset, GroupOffsets, Protocol, Transaction};
+use crate::client::GroupMeta;
 use crate::client::role::{LinkFacts, Request, Response, Tag};
 use crate::metadata::Names;
 use crate::producer::sequence::Identity;
@@ -148,11 +149,17 @@ pub(super) fn commit_offsets(
         // Topics by name: with ids a topic that we have no id of could not be committed.
         Protocol::V2 => (FIRST_OFFSETS_V2, FIRST_OFFSETS_V2),
     };
-    // Brokers before 2.5 do not ask who commits: fencing by generation begins there.
+    let GroupMeta { generation, member, instance, .. } = &offsets.group;
     if to.link.versions.pick(TxnOffsetCommitRequest::KEY, FIRST_WITH_MEMBER, max).is_some() {
-        message.generation_id_or_member_epoch = offsets.group.generation;
-        message.member_id = offsets.group.member.to_string();
-        message.group_instance_id = offsets.group.instance.as_ref().map(ToString::to_string);
+        message.generation_id_or_member_epoch = *generation;
+        message.member_id = member.to_string();
+        message.group_instance_id = instance.as_ref().map(ToString::to_string);
+    } else if *generation >= 0 {
+        // As Java (TxnOffsetCommitRequest.Builder): a member that has lost its partitions would not be fenced.
+        let text = format!("broker {} does not fence members of groups out of transactions", to.link.broker);
+        let hint = "brokers from 2.5 on do (KIP-447); with older ones assign partitions by hand and commit their offsets as \
+                    from outside of the group";
+        return Err(to.link.unsupported::<TxnOffsetCommitRequest>().with_subject(text).with_hint(hint));
     }
     to.request(&message, min, max)
 }

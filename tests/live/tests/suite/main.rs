@@ -6,6 +6,7 @@ mod admin;
 mod brokers;
 mod client;
 mod consume;
+mod exactly_once;
 mod groups;
 mod harm;
 mod librdkafka;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         produce::BEHAVIOURS,
         transactions::BEHAVIOURS,
         transactions::peers::BEHAVIOURS,
+        exactly_once::BEHAVIOURS,
         consume::BEHAVIOURS,
         groups::BEHAVIOURS,
         waiting::BEHAVIOURS,
