@@ -53,7 +53,7 @@ pub use metadata::{Node, PartitionInfo};
 pub use metrics::Metrics;
 pub use op::Op;
 pub use partitioning::{Partitioner, Partitioning, Placement, Plugin, Scheme, TopicView};
-pub use producer::{Buffered, Producer, Topic};
+pub use producer::{Buffered, Producer, Purge, Topic};
 pub use raw::Route;
 pub use receipts::{Receipt, Receipts, Room, RunMetadata, Settled};
 pub use record::{Header, Record, Target};

@@ -136,6 +136,20 @@ impl Producer {
         until(&front.shared.front, "the flush", Fence::new(front))
     }
 
+    /// Fails records instead of sending them, with `Aborted`: those that are not on their way, and with [`Purge::All`] those
+    /// that are, which may have been written all the same (`Error::possibly_written`). The producer goes on; a record sent
+    /// meanwhile may or may not be among them. In a transaction the purged records must be aborted.
+    #[doc(alias = "rd_kafka_purge")]
+    #[doc(alias = "AbortBufferedRecords")]
+    #[must_use = "await it, or `.wait()`"]
+    pub fn purge(&self, what: Purge) -> Op<()> {
+        let command = Command::Purge(self.handle.front.shared.ix, what == Purge::All);
+        ask(self.front(), None, command, |reply| match reply {
+            Reply::Unit => Ok(()),
+            other => Err(unexpected(&other)),
+        })
+    }
+
     /// The partitions of a topic, fresh from a broker.
     #[doc(alias = "partitionsFor")]
     #[must_use = "await it, or `.wait()`"]
@@ -235,7 +249,7 @@ pub(crate) fn deliver(topic: &TopicSlot, sent: Result<Sent<Placed>, Refusal>) ->
 pub(crate) fn failed(topic: &TopicSlot, refusal: Refusal) -> Arc<Ticket> {
     let error = match refusal {
         Refusal::Closed(error) | Refusal::Error(error) => error,
-        Refusal::Full | Refusal::NotReady => topic.shared.line_full(),
+        Refusal::Full | Refusal::NotReady => topic.shared.line_full().with_topic(topic.name.clone()),
     };
     Ticket::failed(topic.shared.clone(), error)
 }
@@ -368,6 +382,16 @@ impl Work<()> for Closing {
         let at = front.clock.now().mono + limit;
         let _ = front.push(Input::CloseProducer(self.front.clone(), None, Some(at)));
     }
+}
+
+/// Which records a [`purge`](Producer::purge) fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Purge {
+    /// Those that no request carries at this moment: in line, in batches, waiting to be sent again.
+    Queued,
+    /// Those and what is on its way to a broker.
+    All,
 }
 
 /// What a producer holds.

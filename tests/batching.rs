@@ -1,7 +1,7 @@
 //! Batches, their memory and what becomes of them, end to end on an in-memory cluster.
 
 use klamm::config::ProducerConfig;
-use klamm::{Blocking, Config, ErrorKind, Kafka, Producer, Record};
+use klamm::{Blocking, Config, ErrorKind, Kafka, Producer, Purge, Record};
 use klamm_cluster::{Api, Cluster};
 use std::time::Duration;
 
@@ -80,4 +80,50 @@ fn batches_are_filled_to_their_size_as_sent_once_it_is_known_how_they_compress()
         let packed = batches(codec);
         assert!(packed < plain * 7 / 10, "{codec}: {packed} batches, {plain} without compression");
     }
+}
+
+#[test]
+fn a_purge_fails_what_is_queued_and_leaves_what_is_on_its_way() {
+    let cluster = cluster(&[]);
+    let section = ProducerConfig::new().linger(Duration::ZERO).buffer_memory(40_000).max_block(Duration::from_secs(60));
+    let (kafka, producer) = connect(&cluster, section);
+    producer.send(Record::to("t").value("first")).wait().unwrap();
+    cluster.fault(Api::Produce).times(1).delay_before_apply(Duration::from_secs(1));
+    let under_way = producer.send(Record::to("t").value("under way"));
+    while producer.buffered().records() > 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    let value = vec![1; 5000];
+    let mut queued: Vec<_> = (0..8).map(|_| producer.send(Record::to("t").value(&value))).collect();
+    queued.push(producer.send(Record::to("not there yet").value("v")));
+    assert!(producer.buffered().waiting() > 0, "some stand in line for memory");
+    producer.purge(Purge::Queued).wait().unwrap();
+    let failed: Vec<_> = queued.into_iter().filter_map(|delivery| delivery.wait().err()).collect();
+    assert!(failed.len() > 4, "{failed:?}");
+    for error in &failed {
+        assert_eq!((error.kind(), error.possibly_written()), (ErrorKind::Aborted, false), "{error}");
+    }
+    assert_eq!(under_way.wait().unwrap().offset(), Some(1));
+    assert!(producer.send(Record::to("t").value("next")).wait().unwrap().offset().is_some());
+    producer.flush().wait().unwrap();
+    assert_eq!(producer.buffered().memory(), 0);
+    kafka.close().wait().unwrap();
+}
+
+#[test]
+fn a_purge_of_all_says_that_what_was_under_way_may_be_written() {
+    let cluster = cluster(&[]);
+    let (kafka, producer) = connect(&cluster, ProducerConfig::new());
+    producer.send(Record::to("t").value("first")).wait().unwrap();
+    cluster.fault(Api::Produce).times(1).delay(Duration::from_millis(300));
+    let under_way = producer.send(Record::to("t").partition(0).value("under way"));
+    while cluster.records("t").len() < 2 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    producer.purge(Purge::All).wait().unwrap();
+    let error = under_way.wait().unwrap_err();
+    assert_eq!((error.kind(), error.possibly_written(), error.attempts()), (ErrorKind::Aborted, true, 1), "{error}");
+    assert_eq!(producer.send(Record::to("t").value("next")).wait().unwrap().offset(), Some(2));
+    kafka.close().wait().unwrap();
 }

@@ -269,7 +269,7 @@ impl Slot {
         let now = shared.front.clock.now();
         let record = Kept::new(parts, parts.timestamp.unwrap_or(now.wall.0));
         if !shared.budget.line(record.held()) {
-            return Err(Refusal::Error(shared.line_full()));
+            return Err(Refusal::Error(shared.line_full().with_topic(self.topic.clone())));
         }
         let deadline = now.mono + self.settings.max_block.min(self.settings.delivery_timeout);
         let (mut waiting, ticket) = Waiting::new(shared, record, now.mono, deadline);

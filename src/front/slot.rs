@@ -8,6 +8,7 @@ use super::producer::{ProducerShared, Settings};
 use super::sticky::{Load, Sticky};
 use super::{locked, yield_point};
 use klamm_core::codec::Codec;
+use klamm_core::error::Phase;
 use klamm_core::producer::{Accumulator, Batch, Head, Left, Sealed};
 use klamm_core::record::BodyBuf;
 use klamm_core::{BatchNo, Error, Now, PartitionIx, Time};
@@ -281,7 +282,7 @@ impl Slot {
         };
         for (setter, error) in broken {
             if let Some(setter) = setter {
-                setter.fail(error, Vec::new(), wakers);
+                setter.fail(self.placed(&error, Phase::Buffered), Vec::new(), wakers);
             }
         }
         if matches!(found.0, Some(Packing::ToDo(_))) && self.rolls() {
@@ -342,11 +343,19 @@ impl Slot {
         (records, bytes, state.line.len() as u64)
     }
 
+    /// The error as the records of this partition are told it. What the core has may be written.
+    fn placed(&self, error: &Error, phase: Phase) -> Error {
+        let number = i32::try_from(self.number).unwrap_or(i32::MAX);
+        let error = error.clone().with_topic(self.topic.clone()).with_partition(number);
+        error.with_phase(phase).with_possibly_written(phase == Phase::Sent)
+    }
+
     /// Fails what the core does not have of the transactions up to `generation`.
     pub(crate) fn discard(&self, generation: u64, error: &Error, wakers: &mut Wakers) {
         let (acks, line, sealed, open, grant) = {
             let mut state = locked(&self.state);
             let (sealed, open) = state.acc.discard(generation);
+            self.note(&state.acc, false);
             let grant = if open.is_some() { state.open_grant.take() } else { None };
             if open.is_some() {
                 state.open_ack = None;
@@ -363,10 +372,10 @@ impl Slot {
             (acks, line, sealed, open, grant)
         };
         for (_, setter) in acks {
-            setter.fail(error.clone().with_possibly_written(false), Vec::new(), wakers);
+            setter.fail(self.placed(error, Phase::Buffered), Vec::new(), wakers);
         }
         for waiting in line {
-            waiting.fail(error.clone().with_possibly_written(false), wakers);
+            waiting.fail(self.placed(error, Phase::Waiting), wakers);
         }
         for sealed in sealed {
             if let Sealed::Packed(batch) = sealed {
@@ -390,11 +399,11 @@ impl Slot {
             (batches, std::mem::take(&mut state.acks), std::mem::take(&mut state.line), state.open_grant.take())
         };
         for (_, setter) in acks {
-            let error = error.clone().with_possibly_written(setter.handed_over);
-            setter.fail(error, Vec::new(), wakers);
+            let phase = if setter.handed_over { Phase::Sent } else { Phase::Buffered };
+            setter.fail(self.placed(error, phase), Vec::new(), wakers);
         }
         for waiting in line {
-            waiting.fail(error.clone().with_possibly_written(false), wakers);
+            waiting.fail(self.placed(error, Phase::Waiting), wakers);
         }
         let (sealed, open) = batches;
         for sealed in sealed {

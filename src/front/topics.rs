@@ -175,7 +175,7 @@ impl TopicSlot {
         let now = shared.front.clock.now();
         let record = Kept::new(parts, parts.timestamp.unwrap_or(now.wall.0));
         if !shared.budget.line(record.held()) {
-            return Err(Refusal::Error(shared.line_full()));
+            return Err(Refusal::Error(shared.line_full().with_topic(self.name.clone())));
         }
         let deadline = now.mono + self.settings.max_block.min(self.settings.delivery_timeout);
         let (waiting, ticket) = Waiting::new(shared, record, now.mono, deadline);
@@ -273,7 +273,8 @@ impl TopicSlot {
             std::mem::take(&mut unplaced.line)
         };
         for waiting in failed {
-            waiting.fail(error.clone(), wakers);
+            let error = error.clone().with_topic(self.name.clone()).with_phase(klamm_core::error::Phase::Waiting);
+            waiting.fail(error.with_possibly_written(false), wakers);
         }
     }
 
@@ -287,7 +288,8 @@ impl TopicSlot {
             gone
         };
         for waiting in gone {
-            waiting.fail(error.clone().with_possibly_written(false), wakers);
+            let error = error.clone().with_topic(self.name.clone()).with_phase(klamm_core::error::Phase::Waiting);
+            waiting.fail(error.with_possibly_written(false), wakers);
         }
     }
 

@@ -187,6 +187,8 @@ pub enum Command {
     Topic(ProducerIx, Arc<str>),
     /// The producer has handed over everything and goes. Answered when its queues are empty or the deadline came.
     CloseProducer(ProducerIx, Time),
+    /// Fails what the producer has taken over and not sent, and if true what is under way too. Answered at once.
+    Purge(ProducerIx, bool),
 
     /// A transactional producer's first producer id: answered when transactions can begin. Ends what an older producer of
     /// the same `transactional.id` left open, and fences it.

@@ -50,6 +50,10 @@ impl Client {
                 Some(producer) => call!(self, producer, close(op, deadline)),
                 None => self.refuse(op),
             },
+            Command::Purge(ix, in_flight) => match self.producers.get_mut(&ix) {
+                Some(producer) => call!(self, producer, purge(op, in_flight)),
+                None => self.refuse(op),
+            },
             Command::InitTransactions(ix) => match self.producers.get_mut(&ix) {
                 Some(producer) => call!(self, producer, init_transactions(op)),
                 None => self.refuse(op),

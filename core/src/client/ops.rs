@@ -65,6 +65,7 @@ impl Command {
             Self::SendOffsets(..) => "sending offsets to the transaction",
             Self::EndTransaction(..) => "ending the transaction",
             Self::Admin(_) => "the administrative operation",
+            Self::Purge(..) => "the purge",
             Self::CloseProducer(..) | Self::CloseConsumer(..) | Self::Shutdown { .. } => "closing",
             _ => "the operation",
         }

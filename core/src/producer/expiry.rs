@@ -49,6 +49,22 @@ impl Producer {
         self.settle(cx, partition);
     }
 
+    /// Gives up what is not sent, and if `in_flight` what is on the wire too.
+    pub(crate) fn purge(&mut self, cx: &mut Cx<'_>, op: OpId, in_flight: bool) {
+        let all: Vec<PartitionIx> = self.index.active.iter().copied().collect();
+        for partition in all {
+            let Some(queue) = self.queues.get_mut(&partition) else { continue };
+            let gone = if in_flight { queue.clear() } else { queue.take_unsent(u64::MAX) };
+            for entry in &gone {
+                let why = Error::new(ErrorKind::Aborted, "the producer was purged");
+                self.fail(cx, partition, entry, |about| about.given_up(why));
+            }
+            self.settle(cx, partition);
+        }
+        cx.done(op, Ok(Reply::Unit));
+        self.end_if_done(cx);
+    }
+
     /// The front has handed over everything; `op` is answered when all of it has its outcome, or at `deadline`.
     pub(crate) fn close(&mut self, cx: &mut Cx<'_>, op: OpId, deadline: Time) {
         if self.closed || self.closing.is_some() {

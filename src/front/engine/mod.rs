@@ -102,6 +102,9 @@ impl Engine {
                     if let Some(setter) = setter {
                         self.ops.insert(op, setter);
                     }
+                    if let Command::Purge(ix, _) = command {
+                        self.purge(now, ix);
+                    }
                     self.client.handle_command(now, op, command);
                 }
                 Input::OpenProducer(front) => {

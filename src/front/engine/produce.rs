@@ -9,7 +9,7 @@ use crate::front::slot::Slot;
 use klamm_core::client::TopicShape;
 use klamm_core::driver::{Action, Work};
 use klamm_core::producer::{Batch, Left, Take, Taken};
-use klamm_core::{Error, ErrorKind, Now, PartitionIx, Time, WorkId};
+use klamm_core::{Error, ErrorKind, Now, PartitionIx, ProducerIx, Time, WorkId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -102,6 +102,21 @@ impl Producer {
     ) -> impl Iterator<Item = (PartitionIx, Left)> + 'a {
         let error = Error::new(ErrorKind::Aborted, "its transaction is aborted");
         let error = cause.map_or(error.clone(), |cause| error.with_source(cause.clone()));
+        self.drop_unsent(generation, error, wakers)
+    }
+
+    /// Fails what the core does not have, whatever its transaction; the levels that changed.
+    fn purge<'a>(&'a self, wakers: &'a mut Wakers) -> impl Iterator<Item = (PartitionIx, Left)> + 'a {
+        let error = Error::new(ErrorKind::Aborted, "the producer was purged before the record was sent");
+        self.drop_unsent(u64::MAX, error.with_hint("send it again if it is still wanted"), wakers)
+    }
+
+    fn drop_unsent<'a>(
+        &'a self,
+        generation: u64,
+        error: Error,
+        wakers: &'a mut Wakers,
+    ) -> impl Iterator<Item = (PartitionIx, Left)> + 'a {
         for topic in self.front.all() {
             topic.discard(generation, &error, wakers);
         }
@@ -142,6 +157,15 @@ impl Engine {
             self.client.handle_slots(now, &self.lefts);
             self.lefts.clear();
         }
+    }
+
+    /// A producer's records that the core does not have are to fail.
+    pub(super) fn purge(&mut self, now: Now, ix: ProducerIx) {
+        if let Some(producer) = self.producers.get(&ix) {
+            self.lefts.extend(producer.purge(&mut self.wakers).map(|(partition, left)| (ix, partition, left)));
+        }
+        self.client.handle_slots(now, &self.lefts);
+        self.lefts.clear();
     }
 
     /// Grants memory to those who wait for it, first come first served.
