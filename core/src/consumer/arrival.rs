@@ -69,7 +69,9 @@ impl Fetcher {
             return Some(arrived);
         }
         cx.stats.fetches += 1;
-        cx.stats.fetched_bytes += chunks.iter().map(|c| c.bytes.len() as u64).sum::<u64>();
+        let bytes = chunks.iter().map(|c| c.bytes.len() as u64).sum();
+        cx.stats.fetched_bytes += bytes;
+        self.answered(&fetch, bytes, cx.now.mono);
         let frame = self.hand_out(chunks.iter().map(|c| (c.partition, c.bytes.len() as u64)));
         let chunks = chunks.into_iter().map(|c| shift(c, response.at)).collect();
         cx.events.push_back(Event::Fetched { consumer: ix, frame, bytes: response.frame, chunks });

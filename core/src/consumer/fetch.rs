@@ -1,5 +1,6 @@
 //! What to ask a broker for next, and how much memory the answers may take.
 
+use super::pace::Pace;
 use super::partition::{Partition, Wire};
 use super::session::{Ask, FIRST_WITH_IDS, Session, Wanted};
 use crate::client::role::{Cx, Lane, LinkFacts, Needs, Owner, Request, Tag};
@@ -23,6 +24,7 @@ pub(super) struct Fetcher {
     ix: ConsumerIx,
     pub(super) config: Arc<ConsumerConfig>,
     pub(super) sessions: BTreeMap<BrokerId, Session>,
+    paces: BTreeMap<BrokerId, Pace>,
     pub(super) outstanding: BTreeMap<u64, Outstanding>,
     frames: BTreeMap<FrameIx, u64>,
     next_frame: u32,
@@ -42,6 +44,10 @@ pub(super) struct Outstanding {
     pub(super) partitions: Vec<PartitionIx>,
     /// It told only what changed in its session.
     pub(super) incremental: bool,
+    /// When it was asked.
+    at: Time,
+    /// How many bytes could come.
+    bytes: u64,
 }
 
 impl Fetcher {
@@ -50,6 +56,7 @@ impl Fetcher {
             ix,
             config,
             sessions: BTreeMap::new(),
+            paces: BTreeMap::new(),
             outstanding: BTreeMap::new(),
             frames: BTreeMap::new(),
             next_frame: 0,
@@ -108,18 +115,33 @@ impl Fetcher {
         if ready == 0 { room.max(u64::from(self.config.max_partition_fetch_bytes)) } else { room }
     }
 
-    /// What one broker may be asked for. Each has a share of its own: the long poll of one that has nothing must not keep
-    /// the others waiting.
-    fn share(&self, room: u64, cx: &Cx<'_>, all: &Partitions) -> u64 {
+    /// What `broker` may be asked for: in all, and of one partition. Each broker has a share of its own: the long poll of one
+    /// that has nothing must not keep the others waiting.
+    fn shares(&self, broker: BrokerId, room: u64, cx: &Cx<'_>, all: &Partitions) -> (u64, u64) {
         let leader = |ix| cx.view.leader(cx.names.place(ix)).map(|(leader, _)| leader);
         let ready = all.values().filter(|p| !p.gates.paused);
-        let brokers: BTreeSet<BrokerId> = ready.filter_map(|p| p.source(leader(p.ix), cx.now.mono)).collect();
-        (room / (brokers.len() as u64).max(1)).max(1).min(u64::from(self.config.fetch_max_bytes))
+        let (mut brokers, mut own) = (BTreeSet::new(), 0);
+        for source in ready.filter_map(|p| p.source(leader(p.ix), cx.now.mono)) {
+            brokers.insert(source);
+            own += usize::from(source == broker);
+        }
+        let pace = self.paces.get(&broker).copied().unwrap_or_default();
+        let min = self.config.fetch_min_bytes;
+        let most = u64::from(self.config.fetch_max_bytes).min(pace.bytes(min));
+        let one = pace.share(min, own).min(u64::from(self.config.max_partition_fetch_bytes));
+        ((room / (brokers.len() as u64).max(1)).max(1).min(most), one)
     }
 
-    /// A partition with this much on the shelf is fetched no further: one answer is read while the next is on its way.
-    fn has_room(&self, ix: PartitionIx) -> bool {
-        self.shelved(ix) < u64::from(self.config.max_partition_fetch_bytes.max(1))
+    /// An answer of `fetch` brought so many bytes.
+    pub(super) fn answered(&mut self, fetch: &Outstanding, bytes: u64, now: Time) {
+        let took = now.since(fetch.at);
+        let most = u64::from(self.config.fetch_max_bytes);
+        self.paces.entry(fetch.broker).or_default().answered(fetch.bytes, bytes, took, most);
+    }
+
+    /// A partition with `most` on the shelf is fetched no further: one answer is read while the next is on its way.
+    fn has_room(&self, ix: PartitionIx, most: u64) -> bool {
+        self.shelved(ix) < most.max(1)
     }
 
     pub(super) fn needs(
@@ -146,7 +168,8 @@ impl Fetcher {
         }
         let version = link.version::<FetchRequest>()?;
         let room = self.room(all);
-        let (mut wanted, left_out) = self.wanted(link.broker, cx, all, room);
+        let (max_bytes, one) = self.shares(link.broker, room, cx, all);
+        let (mut wanted, left_out) = self.wanted(link.broker, cx, all, room, one);
         if wanted.is_empty() {
             return None;
         }
@@ -156,7 +179,6 @@ impl Fetcher {
         // Ids only if every topic has one: they cannot be mixed with names.
         let with_ids = wanted.iter().all(|(_, w)| !w.topic_id.is_zero());
         let version = if with_ids { version } else { version.min(FIRST_WITH_IDS - 1) };
-        let max_bytes = self.share(room, cx, all);
         let mut wait = self.config.fetch_max_wait;
         if left_out {
             wait = wait.min(self.short_wait);
@@ -171,13 +193,22 @@ impl Fetcher {
                 p.wire = Wire::Asked { fetch: token, broker: link.broker, offset: w.offset };
             }
         }
+        let bytes = max_bytes.min(one.saturating_mul(wanted.len() as u64));
         let partitions = wanted.into_iter().map(|(ix, _)| ix).collect();
-        self.outstanding.insert(token, Outstanding { broker: link.broker, partitions, incremental });
+        let fetch = Outstanding { broker: link.broker, partitions, incremental, at: cx.now.mono, bytes };
+        self.outstanding.insert(token, fetch);
         Some(request)
     }
 
     /// The partitions to be fetched from this broker, and whether one had to be left out for want of room.
-    fn wanted(&self, broker: BrokerId, cx: &Cx<'_>, all: &Partitions, room: u64) -> (Vec<(PartitionIx, Wanted)>, bool) {
+    fn wanted(
+        &self,
+        broker: BrokerId,
+        cx: &Cx<'_>,
+        all: &Partitions,
+        room: u64,
+        one: u64,
+    ) -> (Vec<(PartitionIx, Wanted)>, bool) {
         let now = cx.now.mono;
         let mut wanted = Vec::new();
         let mut left_out = false;
@@ -188,11 +219,11 @@ impl Fetcher {
             if p.source(known.leader, now) != Some(broker) {
                 continue;
             }
-            if !self.has_room(p.ix) || room == 0 {
+            if !self.has_room(p.ix, one) || room == 0 {
                 left_out = true;
                 continue;
             }
-            let most = i32::try_from(self.config.max_partition_fetch_bytes).unwrap_or(i32::MAX);
+            let most = i32::try_from(one).unwrap_or(i32::MAX);
             let one = Wanted {
                 topic: topic.name.clone(),
                 topic_id: topic.id,
@@ -297,8 +328,8 @@ mod tests {
         assert_eq!(f.room(&all), 0);
         all.get_mut(&PartitionIx(0)).expect("it").gates.paused = true;
         assert_eq!(f.room(&all), 1000);
-        assert!(!f.has_room(PartitionIx(0)), "but it is not fetched further itself");
-        assert!(f.has_room(PartitionIx(1)));
+        assert!(!f.has_room(PartitionIx(0), 100), "but it is not fetched further itself");
+        assert!(f.has_room(PartitionIx(1), 100));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod missing;
 #[cfg(test)]
 mod model;
 mod offsets;
+mod pace;
 mod partition;
 mod position;
 mod presence;

@@ -10,7 +10,9 @@ const LARGE: usize = 64 * 1024;
 /// The buffer of a connection whose answers are small.
 const SMALL: usize = 4 * 1024;
 /// Buffers kept for large answers: one is being filled, the application holds others.
-const POOL: usize = 3;
+const POOL: usize = 8;
+/// Once kept buffers have so many bytes, no more than three are.
+const POOL_BYTES: usize = 8 << 20;
 
 /// A length that the oldest request cannot be answered with: not Kafka, or out of step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(super) struct Inbox {
     start: usize,
     filled: usize,
     first: usize,
+    /// How long the last large frame was: the next one is likely to be.
+    last: usize,
     pool: Vec<Vec<u8>>,
 }
 
@@ -29,7 +33,7 @@ impl Inbox {
     /// `large`: answers are worth a pool of buffers.
     pub(super) fn new(large: bool) -> Self {
         let first = if large { LARGE } else { SMALL };
-        Self { buf: Vec::new(), start: 0, filled: 0, first, pool: Vec::new() }
+        Self { buf: Vec::new(), start: 0, filled: 0, first, last: 0, pool: Vec::new() }
     }
 
     /// Where the next bytes go: never empty.
@@ -40,7 +44,8 @@ impl Inbox {
             self.start = 0;
         }
         if self.filled == self.buf.len() {
-            match self.largest().filter(|_| self.filled == 0).map(|at| self.pool.swap_remove(at)) {
+            let pooled = if self.filled == 0 { self.pooled(self.last) } else { None };
+            match pooled {
                 Some(pooled) => self.buf = pooled,
                 None => self.move_to((self.buf.len() * 2).max(self.first)),
             }
@@ -79,13 +84,15 @@ impl Inbox {
         let (start, end) = (self.start, self.start + total);
         self.start = end;
         // A small answer is copied out so that the buffer stays; a large one leaves with it.
-        if total <= self.buf.len() / 4 {
+        let leaves = total >= LARGE && !self.pool.is_empty() && total > self.buf.len() / 16;
+        if total <= self.buf.len() / 4 && !leaves {
             let frame = self.buf.get(start..end).unwrap_or_default().to_vec();
             self.forget_if_empty();
             return (frame, 0);
         }
         let rest = self.filled - end;
-        let mut next = self.largest().map(|at| self.pool.swap_remove(at)).unwrap_or_default();
+        self.last = total;
+        let mut next = self.pooled(total).unwrap_or_default();
         if next.len() < rest {
             next.resize(rest.max(self.first), 0);
         }
@@ -111,8 +118,11 @@ impl Inbox {
         if self.buf.len() - self.start >= total {
             return;
         }
+        if self.buf.capacity() - self.start >= total {
+            return self.buf.resize(self.start + total, 0);
+        }
         let here = self.filled - self.start;
-        if let Some(at) = self.pool.iter().position(|b| b.capacity() >= total) {
+        if let Some(at) = self.fitting(total) {
             let mut pooled = self.pool.swap_remove(at);
             if pooled.len() < total {
                 pooled.resize(total, 0);
@@ -140,8 +150,17 @@ impl Inbox {
         self.give(old);
     }
 
-    fn largest(&self) -> Option<usize> {
-        self.pool.iter().enumerate().max_by_key(|(_, b)| b.len()).map(|(at, _)| at)
+    /// The kept buffer for a frame that is likely to be so long.
+    fn pooled(&mut self, total: usize) -> Option<Vec<u8>> {
+        let largest = || self.pool.iter().enumerate().max_by_key(|(_, b)| b.len()).map(|(at, _)| at);
+        let at = self.fitting(total).or_else(largest)?;
+        Some(self.pool.swap_remove(at))
+    }
+
+    /// The smallest one that is long enough; among equals the one that came home last, which caches still hold.
+    fn fitting(&self, total: usize) -> Option<usize> {
+        let enough = self.pool.iter().enumerate().filter(|(_, b)| b.capacity() >= total);
+        enough.rev().min_by_key(|(_, b)| b.capacity()).map(|(at, _)| at)
     }
 
     /// A buffer that left with a frame comes home. The largest ones are kept.
@@ -150,7 +169,8 @@ impl Inbox {
             return;
         }
         self.pool.push(buf);
-        if self.pool.len() > POOL {
+        let bytes: usize = self.pool.iter().map(Vec::capacity).sum();
+        if self.pool.len() > POOL || (bytes > POOL_BYTES && self.pool.len() > 3) {
             let smallest = self.pool.iter().enumerate().min_by_key(|(_, b)| b.len()).map(|(at, _)| at);
             smallest.map(|at| self.pool.swap_remove(at));
         }
@@ -239,7 +259,7 @@ mod tests {
         assert_eq!((&frame[at..], frame.len()), (&bytes[..], bytes.len()));
         let place = frame.as_ptr();
         inbox.give(frame);
-        // The largest one is taken first, whatever smaller ones its growth left behind.
+        // It is taken first, whatever smaller ones its growth left behind.
         inbox.buf = Vec::new();
         assert_eq!(inbox.space().len(), bytes.len());
         assert_eq!(inbox.space().as_ptr(), place);
