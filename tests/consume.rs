@@ -414,3 +414,39 @@ fn internal_topics_fit_a_pattern_only_if_they_are_asked_for() {
     until_assigned(&mut all, &expected);
     kafka.close().wait().unwrap();
 }
+
+#[test]
+fn single_records_come_once_and_in_order_across_many_answers() {
+    const EACH: i64 = 6_000;
+    let cluster = cluster(2);
+    let kafka = connect(&cluster);
+    let producer = kafka.producer().unwrap();
+    for n in 0..EACH {
+        for p in 0..2 {
+            drop(producer.send(Record::to("t").partition(p).value(&[n as u8; 500])));
+        }
+    }
+    producer.flush().wait().unwrap();
+    let mut consumer = kafka.standalone_consumer().unwrap();
+    consumer.assign([("t", 0), ("t", 1)]).unwrap();
+    // Three megabytes from each: more than one answer brings, so that buffers come home and are read into again.
+    let mut next = [0; 2];
+    let mut count = 0;
+    for record in consumer.iter() {
+        let record = record.unwrap();
+        let at = &mut next[record.partition() as usize];
+        assert_eq!((record.offset(), record.value()), (*at, Some(&[*at as u8; 500][..])));
+        *at += 1;
+        count += 1;
+        if count == 2 * EACH {
+            break;
+        }
+    }
+    assert_eq!(next, [EACH; 2]);
+    // And polls go on where single records ended.
+    consumer.seek(("t", 0), EACH - 3).unwrap();
+    assert_eq!(consumer.recv().wait().unwrap().unwrap().offset(), EACH - 3);
+    let rest: Vec<_> = consumer.poll(SOON).wait().unwrap().unwrap().iter().map(|record| record.offset()).collect();
+    assert_eq!(rest, [EACH - 2, EACH - 1]);
+    kafka.close().wait().unwrap();
+}

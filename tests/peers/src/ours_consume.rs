@@ -59,6 +59,25 @@ pub fn consume(cell: &Cell, bootstrap: &str, records: u64) -> Result<Cost, Failu
             })?;
             tally.cost(size)
         }
+        "tokio-recv" | "tokio-mt-recv" => {
+            let mut builder = if cell.who == "tokio-recv" {
+                tokio::runtime::Builder::new_current_thread()
+            } else {
+                tokio::runtime::Builder::new_multi_thread()
+            };
+            let tally = builder.enable_all().build()?.block_on(async {
+                let kafka = Kafka::connect(Tokio, config).await?;
+                let mut consumer = kafka.standalone_consumer()?;
+                consumer.assign(all)?;
+                let mut tally = Tally::new(records);
+                while tally.goes_on() {
+                    let Some(record) = consumer.recv().await? else { break };
+                    tally.add(1, record.value().map_or(0, <[u8]>::len));
+                }
+                Ok::<_, klamm::Error>(tally)
+            })?;
+            tally.cost(size)
+        }
         other => Err(format!("klamm is not used as {other}").into()),
     }
 }

@@ -22,9 +22,13 @@ const CELLS: &[&str] = &[
     "consume/100/librdkafka/tuned",
     "consume/100/blocking-poll/defaults",
     "consume/100/tokio-poll/defaults",
+    "consume/100/blocking-iter/defaults",
+    "consume/100/tokio-recv/defaults",
+    "consume/100/tokio-mt-recv/defaults",
     "consume/1024/librdkafka/tuned",
     "consume/1024/blocking-poll/defaults",
     "consume/1024/tokio-poll/defaults",
+    "consume/1024/tokio-recv/defaults",
 ];
 
 struct Row {
