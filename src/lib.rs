@@ -50,7 +50,7 @@ pub use kafka::Kafka;
 pub use klamm_core::error::Phase;
 pub use klamm_core::{Error, ErrorCode, ErrorKind, Timestamp};
 pub use metadata::{Node, PartitionInfo};
-pub use metrics::Metrics;
+pub use metrics::{Metric, Metrics};
 pub use op::Op;
 pub use partitioning::{Partitioner, Partitioning, Placement, Plugin, Scheme, TopicView};
 pub use producer::{Buffered, Producer, Purge, Topic};

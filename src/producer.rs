@@ -6,12 +6,14 @@ use crate::front::append::{Refusal, Sent, place};
 use crate::front::inbox::Input;
 use crate::front::line::Placed;
 use crate::front::line::Ticket;
+use crate::front::locked;
 use crate::front::op::{OpSlot, op_slot};
 use crate::front::producer::{CLOSED, ProducerFront};
 use crate::front::topics::TopicSlot;
 use crate::interceptor::Interceptors;
 use crate::kafka::Handle;
 use crate::metadata::{PartitionInfo, partitions};
+use crate::metrics::Metrics;
 use crate::op::{Op, Watch, Work, ask, until};
 use crate::record::{Record, Target, To};
 use crate::{Error, ErrorKind, Result};
@@ -160,6 +162,21 @@ impl Producer {
             Reply::View(view) => partitions(&view, &name),
             other => Err(unexpected(&other)),
         })
+    }
+
+    /// What the client has counted, and how full this producer's buffer is.
+    pub fn metrics(&self) -> Metrics {
+        let shared = &self.handle.front.shared;
+        let mut metrics = Metrics::new(locked(&shared.front.stats).clone());
+        let (buffered, total) = (self.buffered(), shared.budget.total());
+        for (name, value) in
+            [("buffer-total-bytes", total), ("buffer-available-bytes", total.saturating_sub(shared.budget.used().0))]
+        {
+            metrics.add("producer-metrics", name, &[], value as f64);
+        }
+        metrics.add("producer-metrics", "buffered-records", &[], buffered.records as f64);
+        metrics.add("producer-metrics", "waiting-records", &[], buffered.waiting as f64);
+        metrics
     }
 
     /// What is in the buffer now.

@@ -33,9 +33,11 @@ pub use state::{CloseOptions, ConsumerState, GroupMetadata, PartitionState};
 
 use crate::Result;
 use crate::front::inbox::Input;
+use crate::front::locked;
 use crate::front::op::op_slot;
 use crate::front::shelf::{Shelf, Tools};
 use crate::kafka::Handle;
+use crate::metrics::Metrics;
 use crate::op::Op;
 use std::fmt;
 use std::sync::Arc;
@@ -207,6 +209,29 @@ impl Consumer {
     pub fn enforce_rebalance(&self, reason: &str) {
         // Its answer says only that it was asked.
         let _ = self.shelf.start(klamm_core::client::Command::Rejoin(self.shelf.ix, reason.into()));
+    }
+
+    /// What the client has counted, and how far this consumer is behind the ends of its partitions.
+    pub fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::new(locked(&self.shelf.front.stats).clone());
+        let state = self.state();
+        let group = "consumer-fetch-manager-metrics";
+        for partition in state.partitions() {
+            let place = partition.topic_partition();
+            let tags = [("topic", place.topic.clone()), ("partition", place.partition.to_string().into())];
+            if let Some(lag) = partition.lag() {
+                metrics.add(group, "records-lag", &tags, lag as f64);
+            }
+            if let Some(position) = partition.position() {
+                metrics.add(group, "position", &tags, position as f64);
+            }
+        }
+        if let Some(most) = state.partitions().iter().filter_map(PartitionState::lag).max() {
+            metrics.add(group, "records-lag-max", &[], most as f64);
+        }
+        let assigned = state.partitions().len() as f64;
+        metrics.add("consumer-coordinator-metrics", "assigned-partitions", &[], assigned);
+        metrics
     }
 
     /// How the consumer stands; its text says why each partition moves or does not.

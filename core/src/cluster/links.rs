@@ -39,6 +39,14 @@ impl Cluster {
         let Some((key, link)) = self.link_mut(conn) else { return false };
         let was_ready = link.is_ready();
         link.handle_received(now, n);
+        if key.0.broker().0 >= 0 {
+            let node = stats.node(key.0.broker());
+            node.bytes_in += n as u64;
+            for took in link.take_took() {
+                node.responses += 1;
+                node.latency.add(took);
+            }
+        }
         if !was_ready && link.is_ready() {
             let features = link.features().clone();
             self.news.greeted = true;
@@ -54,7 +62,10 @@ impl Cluster {
     /// True if a request without an answer is through, or the outbox has room again.
     pub(crate) fn handle_sent(&mut self, now: Now, conn: ConnId, n: usize, stats: &mut Stats) -> bool {
         stats.bytes_out += n as u64;
-        let Some((_, link)) = self.link_mut(conn) else { return false };
+        let Some((key, link)) = self.link_mut(conn) else { return false };
+        if key.0.broker().0 >= 0 {
+            stats.node(key.0.broker()).bytes_out += n as u64;
+        }
         let had_room = link.has_room();
         link.handle_sent(now, n);
         link.has_response() || link.is_closed() || (!had_room && link.has_room())
@@ -195,6 +206,7 @@ impl Cluster {
 
     fn remove(&mut self, now: Now, key: Key, conn: ConnId, rng: &mut Rng, stats: &mut Stats) {
         self.up.remove(&key);
+        stats.connections = self.up.len() as u64;
         let Some(Conn::Up(_, link)) = self.release(conn) else { return };
         if let Some(how) = link.close_action() {
             self.actions.push_back(Action::Close { conn, how });

@@ -282,6 +282,7 @@ impl Cluster {
         link.handle_connected(now);
         place.state = Conn::Up(key, Box::new(link));
         self.up.insert(key, conn);
+        stats.connections = self.up.len() as u64;
         if let Some(dial) = self.dials.remove(&key) {
             for loser in dial.others(Some(conn)).collect::<Vec<_>>() {
                 self.release(loser);

@@ -21,6 +21,7 @@ use crate::{BrokerId, ConnId, Error, ErrorKind, Now, Time};
 use hello::{Hello, Next};
 use inbox::{BadLength, Inbox};
 use pipeline::{Answer, Entry, Pipeline};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -73,6 +74,8 @@ pub(crate) struct Link {
     pipeline: Pipeline,
     ranges: ApiRanges,
     features: Features,
+    /// How long the last answers took, until that is taken.
+    took: SmallVec<[Duration; 4]>,
     responses: VecDeque<(Tag, Result<Response, RequestError>)>,
     wants_transmit: bool,
     was_ready: bool,
@@ -97,6 +100,7 @@ impl Link {
             pipeline: Pipeline::new(),
             ranges: ApiRanges::default(),
             features: Features::default(),
+            took: SmallVec::new(),
             responses: VecDeque::new(),
             wants_transmit: false,
             was_ready: false,
@@ -191,7 +195,13 @@ impl Link {
         }
         let at = start + LENGTH_PREFIX + r.offset();
         match entry.tag {
-            Some(tag) => self.responses.push_back((tag, Ok(Response { version: entry.version, frame, at }))),
+            Some(tag) => {
+                // What parks in the broker tells of the wait that was asked for.
+                if !matches!(self.lane, Lane::Fetch(_) | Lane::Join(_)) {
+                    self.took.push(now.mono.since(entry.since));
+                }
+                self.responses.push_back((tag, Ok(Response { version: entry.version, frame, at })));
+            }
             None => self.handle_hello(now, frame.get(at..).unwrap_or_default()),
         }
     }
@@ -292,6 +302,11 @@ impl Link {
             (self.draining, Why::Request),
         ];
         wakes.into_iter().filter_map(|(at, why)| Some(Wake { at: at?, why })).min()
+    }
+
+    /// How long answers took since the last call.
+    pub(crate) fn take_took(&mut self) -> SmallVec<[Duration; 4]> {
+        std::mem::take(&mut self.took)
     }
 
     /// The next outcome of a request.

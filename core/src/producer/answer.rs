@@ -137,6 +137,13 @@ impl Producer {
                 let Some(entry) = queue.resolve(at) else { return };
                 cx.stats.records_acked += u64::from(entry.batch.count);
                 cx.stats.record_bytes += entry.size() as u64;
+                cx.stats.batches_acked += 1;
+                cx.stats.plain_bytes += u64::from(entry.batch.plain_bytes);
+                let topic = cx.stats.topic(cx.names.named(partition).0);
+                topic.records_acked += u64::from(entry.batch.count);
+                topic.bytes += entry.size() as u64;
+                topic.plain_bytes += u64::from(entry.batch.plain_bytes);
+                topic.batches += 1;
                 let append_time = told.said.map(|said| said.append_time).filter(|at| *at >= 0).map(Timestamp);
                 let (producer, batch) = (self.ix, entry.batch.no);
                 cx.events.push_back(Event::Delivered { producer, partition, batch, base_offset, append_time });

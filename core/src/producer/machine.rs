@@ -180,6 +180,7 @@ impl Producer {
         let error = if self.transaction.is_some() && !error.is_fatal() { error.with_abort() } else { error };
         self.batch_failed(entry, &error);
         cx.stats.records_failed += u64::from(entry.batch.count);
+        cx.stats.topic(cx.names.named(partition).0).records_failed += u64::from(entry.batch.count);
         let (producer, batch) = (self.ix, entry.batch.no);
         cx.events.push_back(Event::Failed { producer, partition, batch, error, culprits: Vec::new() });
     }

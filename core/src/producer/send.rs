@@ -40,7 +40,12 @@ impl Producer {
             let stamp = queue.send(pick.at, tag.token, broker, climate.minting(queue), cx.now.mono);
             let Some(entry) = queue.entry(pick.at) else { continue };
             cx.stats.batches += 1;
-            cx.stats.retries += u64::from(entry.attempts > 1);
+            if entry.attempts > 1 {
+                cx.stats.retries += 1;
+                cx.stats.topic(cx.names.topic_name(queue.place.0)).retries += 1;
+            } else {
+                cx.stats.queue_time.add(cx.now.mono.since(entry.batch.entered));
+            }
             let item = Item { partition: pick.partition, place: queue.place, topic_id, no: entry.batch.no };
             parts.push(Part { item, stamp, batch: entry.batch.clone() });
             self.index.file(queue, &climate);
