@@ -139,3 +139,21 @@ impl Acks {
         partial.or(self.base)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_done_as_far_as_there_is_no_gap() {
+        let mut run = Run { first: 10, next: (80, 0), offsets: None, acked: vec![0, 0], count: 70, left: 70 };
+        assert_eq!(run.point(), None);
+        run.ack(0);
+        run.ack(2);
+        assert_eq!(run.point(), Some(11), "the second is missing");
+        run.ack(1);
+        assert_eq!(run.point(), Some(13));
+        (3..69).for_each(|index| run.ack(index));
+        assert_eq!((run.point(), run.left), (Some(79), 1));
+    }
+}

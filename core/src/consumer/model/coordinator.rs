@@ -273,8 +273,9 @@ impl Group {
         let mut code = self.check(&request.member_id, request.generation_id_or_member_epoch);
         if request.generation_id_or_member_epoch < 0 {
             code = if self.seats.is_empty() { ErrorCode::NONE } else { ErrorCode(25) };
-        } else if code.is_ok() && self.phase == Phase::Completing {
-            code = ErrorCode(27);
+        } else {
+            // Who names this generation has heard of it by its join, and of its share by nothing yet.
+            assert!(!code.is_ok() || self.phase != Phase::Completing, "a commit between join and sync");
         }
         if code.is_ok() {
             code = fault.unwrap_or(code);

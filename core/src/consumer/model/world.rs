@@ -312,7 +312,14 @@ impl World {
             },
             ApiKey::SYNC_GROUP => match moved.or(if first { self.fault(&[15, 16, 22, 25, 27]) } else { None }) {
                 Some(error_code) => Some(encode(&SyncGroupResponse { error_code, ..Default::default() }, v)),
-                None => self.group.sync(now, &read(body, v)).map(|a| encode(&a, v)),
+                None => {
+                    let mut answer = self.group.sync(now, &read(body, v))?;
+                    if self.fault(&[-1]).is_some() {
+                        // Cut: no assignment at all, rather than an empty one.
+                        answer.assignment.truncate(answer.assignment.len().saturating_sub(1));
+                    }
+                    Some(encode(&answer, v))
+                }
             },
             ApiKey::HEARTBEAT => match moved.or(self.fault(&[15, 16, 22, 25])) {
                 Some(error_code) => Some(encode(&HeartbeatResponse { error_code, ..Default::default() }, v)),
