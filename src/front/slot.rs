@@ -134,8 +134,13 @@ impl SlotState {
     /// Takes an open batch that took no record away: it is of no use.
     pub(super) fn close_empty(&mut self) -> Empty {
         let Some(body) = self.acc.close_empty() else { return Empty::default() };
-        self.open_ack = None;
-        let setter = self.acks.pop_back().map(|(_, setter)| setter);
+        let own = self.open_ack.take();
+        // Behind it may stand the parts of a batch that was split.
+        let at = self.acks.iter().rposition(|(_, setter)| match (setter.ack(), &own) {
+            (Some(ack), Some(own)) => Arc::ptr_eq(ack, own),
+            _ => false,
+        });
+        let setter = at.and_then(|at| self.acks.remove(at)).map(|(_, setter)| setter);
         Empty { body: Some(body), grant: self.open_grant.take(), setter }
     }
 }

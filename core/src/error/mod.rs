@@ -207,9 +207,9 @@ impl Error {
     pub fn with_fatal(self) -> Self {
         self.edit(|e| e.fatal = true)
     }
-    /// Says that the open transaction must be aborted.
+    /// Says that the open transaction must be aborted, and that the producer goes on after that.
     pub fn with_abort(self) -> Self {
-        self.edit(|e| e.abort = true)
+        self.edit(|e| (e.abort, e.fatal) = (true, false))
     }
     /// Adds what caused it.
     pub fn with_source(self, source: Error) -> Self {

@@ -177,7 +177,9 @@ impl Producer {
     ) {
         let (topic, number) = cx.names.named(partition);
         let error = error(&About { topic, partition: number, entry });
-        let error = if self.transaction.is_some() && !error.is_fatal() { error.with_abort() } else { error };
+        let abortable =
+            self.transaction.is_some() && self.doomed.is_none() && !error.code().is_some_and(super::transaction::dooms);
+        let error = if abortable { error.with_abort() } else { error };
         self.batch_failed(entry, &error);
         cx.stats.records_failed += u64::from(entry.batch.count);
         cx.stats.topic(cx.names.named(partition).0).records_failed += u64::from(entry.batch.count);

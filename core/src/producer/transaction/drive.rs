@@ -316,16 +316,19 @@ impl Producer {
         if let Some(error) = self.dooming.take().filter(|_| self.doomed.is_none()) {
             self.die(cx, error);
         }
-        self.sweep(cx);
-        let busy = self.is_busy();
-        if self.transaction.as_ref().is_some_and(|txn| txn.ends_unheard(busy)) {
-            let renew = self.transaction.as_ref().is_some_and(|txn| txn.tainted);
-            self.over(cx, renew);
-        }
-        let protocol = Protocol::of(&cx.view.features);
-        if self.transaction.as_mut().is_some_and(|txn| txn.open(protocol)) {
-            self.file_all(cx.now.mono);
+        loop {
             self.sweep(cx);
+            let busy = self.is_busy();
+            if self.transaction.as_ref().is_some_and(|txn| txn.ends_unheard(busy)) {
+                let renew = self.transaction.as_ref().is_some_and(|txn| txn.tainted);
+                self.over(cx, renew);
+            }
+            let protocol = Protocol::of(&cx.view.features);
+            if !self.transaction.as_mut().is_some_and(|txn| txn.open(protocol)) {
+                return;
+            }
+            // Its end may have been asked for before it opened.
+            self.file_all(cx.now.mono);
         }
     }
 
