@@ -16,6 +16,7 @@ pub struct Faults {
     pub(crate) clocks: bool,
     pub(crate) growth: bool,
     pub(crate) recreations: bool,
+    pub(crate) transactions: bool,
     pub(crate) until: Duration,
 }
 
@@ -34,11 +35,12 @@ impl Faults {
             clocks: false,
             growth: false,
             recreations: false,
+            transactions: false,
             until: Duration::ZERO,
         }
     }
 
-    /// Everything below but [`recreations`](Self::recreations), for ten seconds of virtual time.
+    /// Everything below but [`recreations`](Self::recreations) and [`transactions`](Self::transactions), for ten seconds of virtual time.
     pub fn all() -> Self {
         Self { moves: true, crashes: true, answers: true, lags: true, clocks: true, growth: true, ..Self::network() }
     }
@@ -108,6 +110,11 @@ impl Faults {
     #[must_use]
     pub fn recreations(self, on: bool) -> Self {
         Self { recreations: on, ..self }
+    }
+    /// What goes wrong with answers and coordinators goes wrong with those of transactions as well.
+    #[must_use]
+    pub fn transactions(self, on: bool) -> Self {
+        Self { transactions: on, ..self }
     }
     /// When the faults stop, counted from the start of the run.
     #[must_use]

@@ -16,6 +16,7 @@
 //! });
 //! ```
 
+pub mod bank;
 mod executor;
 mod faults;
 mod history;

@@ -34,6 +34,8 @@ pub(crate) enum Blow {
     Lead { topic: usize, partition: i32, broker: usize },
     /// A group gets another coordinator.
     Coordinate { broker: usize },
+    /// The transactional ids of a partition get another coordinator.
+    CoordinateTransactions { partition: i32, broker: usize },
     /// A replica falls out of sync, or comes back.
     Isr { topic: usize, partition: i32, broker: usize, back: bool },
     /// A broker dies and comes back after so many ms.
@@ -84,7 +86,7 @@ impl Plan {
         let kinds = kinds(faults);
         while at < faults.until && !kinds.is_empty() {
             let kind = kinds[rng.usize(..kinds.len())];
-            blows.push((at, draw(&mut rng, kind)));
+            blows.push((at, draw(&mut rng, kind, faults.transactions)));
             at += Duration::from_millis(rng.u64(5..400));
         }
         let climates = [faults.short, faults.delays, faults.names, faults.lags];
@@ -154,17 +156,18 @@ fn kinds(faults: &Faults) -> Vec<Kind> {
     all.iter().filter(|(on, ..)| *on).flat_map(|(_, kind, weight)| vec![*kind; *weight]).collect()
 }
 
-fn draw(rng: &mut fastrand::Rng, kind: Kind) -> Blow {
+fn draw(rng: &mut fastrand::Rng, kind: Kind, transactions: bool) -> Blow {
     let (topic, partition, broker) = (rng.usize(..8), rng.i32(0..4), rng.usize(..3));
     match kind {
         Kind::Reset => Blow::Reset(rng.usize(..64)),
+        Kind::Move if transactions && rng.u8(..3) == 0 => Blow::CoordinateTransactions { partition, broker },
         Kind::Move => match rng.u8(..6) {
             0..=2 => Blow::Lead { topic, partition, broker },
             3 => Blow::Coordinate { broker },
             _ => Blow::Isr { topic, partition, broker, back: rng.bool() },
         },
         Kind::Kill => Blow::Kill { broker, back: rng.u64(50..4_000) },
-        Kind::Answer => answer(rng),
+        Kind::Answer => answer(rng, transactions),
         // Timestamps more than an hour ahead are refused (`message.timestamp.after.max.ms`).
         Kind::Clock => Blow::Clock(rng.i64(-86_400_000..3_000_000)),
         Kind::Grow => Blow::Grow { topic },
@@ -172,7 +175,7 @@ fn draw(rng: &mut fastrand::Rng, kind: Kind) -> Blow {
     }
 }
 
-fn answer(rng: &mut fastrand::Rng) -> Blow {
+fn answer(rng: &mut fastrand::Rng, transactions: bool) -> Blow {
     const APIS: [Api; 18] = [
         Api::Produce,
         Api::Produce,
@@ -195,7 +198,20 @@ fn answer(rng: &mut fastrand::Rng) -> Blow {
     ];
     // What a leader may answer although the records are in its log (broker-data, fate rule).
     const AFTER: [i16; 5] = [6, 7, 3, 56, -1];
-    let api = APIS[rng.usize(..APIS.len())];
+    const TRANSACTIONS: [Api; 8] = [
+        Api::InitProducerId,
+        Api::FindCoordinator,
+        Api::AddPartitionsToTxn,
+        Api::AddOffsetsToTxn,
+        Api::TxnOffsetCommit,
+        Api::EndTxn,
+        Api::EndTxn,
+        Api::EndTxn,
+    ];
+    let api = match transactions && rng.bool() {
+        true => TRANSACTIONS[rng.usize(..TRANSACTIONS.len())],
+        false => APIS[rng.usize(..APIS.len())],
+    };
     let spoil = match rng.u8(..10) {
         0 if api == Api::Produce => Spoil::ErrorAfter(AFTER[rng.usize(..AFTER.len())]),
         1 if matches!(api, Api::Produce | Api::OffsetFetch | Api::OffsetCommit | Api::ListOffsets) => Spoil::OmitAfter,

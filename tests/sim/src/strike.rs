@@ -51,6 +51,12 @@ impl World {
                     self.cluster.move_coordinator("readers", broker).ok();
                 }
             }
+            Blow::CoordinateTransactions { partition, broker } => {
+                if let Some(broker) = pick(&brokers(&self.cluster).1, broker) {
+                    // Before the first transaction there is nothing to move.
+                    self.cluster.move_leader("__transaction_state", partition % 3, broker).ok();
+                }
+            }
             Blow::Lead { topic, partition, broker } => {
                 let (topic, broker) = (self.topic(topic), pick(&brokers(&self.cluster).1, broker));
                 if let (Some(topic), Some(broker)) = (topic, broker) {
