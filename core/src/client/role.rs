@@ -125,12 +125,17 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// Reads it as the answer to an `R`.
+    /// Reads it as the answer to an `R`, whatever stands behind that: the mock cluster of librdkafka 2.12 ends answers with a
+    /// byte too many, which Java too leaves alone.
     pub(crate) fn decode<R: wire::Request>(&self) -> Result<R::Response, crate::Error> {
         let mut r = wire::Reader::new(self.body());
-        <R::Response as wire::Message>::decode(&mut r, self.version).map_err(|e| {
-            crate::Error::new(ErrorKind::Corrupt, format!("a broker's answer makes no sense: {e}")).with_api(api::<R>())
-        })
+        <R::Response as wire::Message>::decode_front(&mut r, self.version).map_err(nonsense::<R>)
+    }
+
+    /// The same where nothing may stand behind it: what an acknowledgement says must be beyond doubt.
+    pub(crate) fn decode_whole<R: wire::Request>(&self) -> Result<R::Response, crate::Error> {
+        let mut r = wire::Reader::new(self.body());
+        <R::Response as wire::Message>::decode(&mut r, self.version).map_err(nonsense::<R>)
     }
 
     pub(crate) fn body(&self) -> &[u8] {
@@ -182,6 +187,10 @@ impl LinkFacts<'_> {
             None => error,
         }
     }
+}
+
+fn nonsense<R: wire::Request>(error: wire::DecodeError) -> crate::Error {
+    crate::Error::new(ErrorKind::Corrupt, format!("a broker's answer makes no sense: {error}")).with_api(api::<R>())
 }
 
 /// The API's name in the protocol guide.
@@ -276,4 +285,25 @@ pub(crate) trait RoleMachine {
     fn handle_timeout(&mut self, cx: &mut Cx<'_>);
     /// When it wants `handle_timeout`.
     fn poll_timeout(&self) -> Option<crate::Wake>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::messages::{HeartbeatRequest, HeartbeatResponse};
+    use crate::wire::{Message as _, Writer};
+
+    #[test]
+    fn bytes_behind_an_answer_are_left_alone_and_missing_ones_are_told() {
+        let mut w = Writer::new();
+        HeartbeatResponse { throttle_time_ms: 7, ..Default::default() }.encode(&mut w, 4).unwrap();
+        let mut frame = w.into_vec();
+        frame.push(0);
+        let longer = Response { version: 4, frame: frame.clone(), at: 0 };
+        assert_eq!(longer.decode::<HeartbeatRequest>().unwrap().throttle_time_ms, 7);
+        assert!(longer.decode_whole::<HeartbeatRequest>().is_err());
+        frame.truncate(frame.len() - 3);
+        let error = Response { version: 4, frame, at: 0 }.decode::<HeartbeatRequest>().unwrap_err();
+        assert_eq!((error.kind(), error.api()), (ErrorKind::Corrupt, Some("Heartbeat")));
+    }
 }

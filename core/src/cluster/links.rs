@@ -293,11 +293,16 @@ impl Cluster {
         std::mem::take(&mut self.news)
     }
 
-    /// Why nobody could be reached, for the text of a timeout: the last failure, else who has not answered yet.
+    /// Why nobody could be reached, for the text of a timeout: the last failure, else an answer that nobody could read, else
+    /// who has not answered yet.
     pub(crate) fn trouble(&self) -> Option<Error> {
         let failing = self.health.iter().filter(|(_, h)| h.failures > 0 && h.error.is_some());
         let failed = failing.max_by_key(|(_, h)| h.until).and_then(|(_, h)| h.error.clone());
-        failed.or_else(|| self.unanswered())
+        let senseless = || {
+            let mut ended = self.health.values().filter_map(|h| h.error.as_ref());
+            ended.find(|error| error.kind() == ErrorKind::Corrupt).cloned()
+        };
+        failed.or_else(senseless).or_else(|| self.unanswered())
     }
 
     fn unanswered(&self) -> Option<Error> {

@@ -122,7 +122,7 @@ pub(crate) struct Parsed {
 
 /// Reads an answer. Brokers name the partitions in any order; parts that nobody asked for are no harm.
 pub(crate) fn parse(response: &Response, items: &[Item], names: &Names) -> Result<Parsed, Error> {
-    let answer = response.decode::<ProduceRequest>()?;
+    let answer = response.decode_whole::<ProduceRequest>()?;
     let places: BTreeMap<(TopicIx, i32), usize> = items.iter().enumerate().map(|(i, item)| (item.place, i)).collect();
     let mut said: Vec<Option<Said>> = vec![None; items.len()];
     for topic in answer.responses {

@@ -99,12 +99,17 @@ pub trait Message: Wire {
         w.take_error(Self::NAME).inspect_err(|_| w.truncate(start))
     }
 
-    /// Reads it from all that is left in `r`.
-    fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    /// Reads it, and leaves in `r` what stands behind it.
+    fn decode_front(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         if version < Self::MIN || version > Self::MAX {
             return Err(r.error(DecodeErrorKind::Version).of(Self::NAME));
         }
-        let message = Self::get(r, Self::version(version)).map_err(|e| e.of(Self::NAME))?;
+        Self::get(r, Self::version(version)).map_err(|e| e.of(Self::NAME))
+    }
+
+    /// Reads it from all that is left in `r`.
+    fn decode(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        let message = Self::decode_front(r, version)?;
         if r.is_empty() { Ok(message) } else { Err(r.error(DecodeErrorKind::Trailing).of(Self::NAME)) }
     }
 }
