@@ -1,4 +1,4 @@
-//! The command on real Apache Kafka and on the in-memory cluster, judged by the official Java client.
+//! The command on real Apache Kafka, judged by the official Java client; the other tests have the in-memory cluster.
 //!
 //! `cargo test -p klamm-cli --test live` runs all of it; `-- kafka_4_4_0` a part, `-- --list` names it.
 

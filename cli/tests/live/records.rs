@@ -2,19 +2,19 @@
 
 use crate::{command, feed, told};
 use anyhow::{Context, Result, ensure};
-use klamm_live::{Behaviour, Record, Runtime, Target};
+use klamm_live::{Behaviour, Kind, Record, Runtime, Target};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 
 pub(crate) const BEHAVIOURS: &[Behaviour] = &[
-    Behaviour::of_klamm("the_official_consumer_reads_the_lines", lines),
-    Behaviour::of_klamm("keys_headers_nulls_and_codecs_are_written_as_asked", shapes),
-    Behaviour::of_klamm("what_the_official_producer_wrote_comes_out_byte_for_byte", byte_for_byte),
+    Behaviour::of_klamm("the_official_consumer_reads_the_lines", lines).on(Kind::is_real),
+    Behaviour::of_klamm("keys_headers_nulls_and_codecs_are_written_as_asked", shapes).on(Kind::is_real),
+    Behaviour::of_klamm("what_the_official_producer_wrote_comes_out_byte_for_byte", byte_for_byte).on(Kind::is_real),
     Behaviour::of_klamm("logs_of_old_message_formats_are_read", old_formats).on(|kind| !kind.is_modern()),
-    Behaviour::of_klamm("offsets_and_times_bound_what_is_read", bounds),
-    Behaviour::of_klamm("an_interrupt_commits_what_was_printed", interrupted),
-    Behaviour::of_klamm("a_reader_that_has_seen_enough_is_no_error", broken_pipe),
+    Behaviour::of_klamm("offsets_and_times_bound_what_is_read", bounds).on(Kind::is_real),
+    Behaviour::of_klamm("an_interrupt_commits_what_was_printed", interrupted).on(Kind::is_real),
+    Behaviour::of_klamm("a_reader_that_has_seen_enough_is_no_error", broken_pipe).on(Kind::is_real),
 ];
 
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
