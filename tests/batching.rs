@@ -127,3 +127,31 @@ fn a_purge_of_all_says_that_what_was_under_way_may_be_written() {
     assert_eq!(producer.send(Record::to("t").value("next")).wait().unwrap().offset(), Some(2));
     kafka.close().wait().unwrap();
 }
+
+#[test]
+fn records_beyond_their_bound_wait_in_line_and_all_arrive_in_order() {
+    let cluster = cluster(&[("max.message.bytes", "2000")]);
+    let section = ProducerConfig::new().set("queue.buffering.max.messages", 10).linger(Duration::from_secs(1));
+    let (kafka, producer) = connect(&cluster, section);
+    producer.topic("t").ready().wait().unwrap();
+    let values: Vec<Vec<u8>> = (0..200_u8).map(|i| vec![i; 300]).collect();
+    cluster.fault(Api::Produce).times(1).delay_before_apply(Duration::from_millis(300));
+    let all: Vec<_> = values.iter().map(|value| producer.send(Record::to("t").value(value))).collect();
+    assert!(producer.buffered().records() <= 10 && producer.buffered().waiting() >= 180, "{:?}", producer.buffered());
+    assert!(producer.try_send(Record::to("t").value("v")).is_err());
+    for delivery in all {
+        delivery.wait().unwrap();
+    }
+    let written: Vec<_> = cluster.records("t").iter().map(|r| r.value.clone().unwrap()).collect();
+    assert_eq!(written, values);
+    assert_eq!((producer.buffered().memory(), producer.buffered().waiting()), (0, 0));
+    for _ in 0..10 {
+        drop(producer.try_send(Record::to("t").value("room again")).unwrap());
+    }
+    producer.purge(Purge::Queued).wait().unwrap();
+    for _ in 0..10 {
+        drop(producer.try_send(Record::to("t").value("and again")).unwrap());
+    }
+    producer.flush().wait().ok();
+    kafka.close().wait().ok();
+}

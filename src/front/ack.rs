@@ -347,14 +347,18 @@ impl AckSetter {
 }
 
 fn resolve(ack: &Arc<BatchAck>, wakers: &mut Wakers, set: impl FnOnce(&BatchAck, &mut Inner) -> u8) {
-    let unseen = {
+    let (state, unseen) = {
         let mut inner = locked(&ack.inner);
         let state = set(ack, &mut inner);
         wakers.append(&mut inner.wakers);
         ack.state.store(state, Ordering::Release);
         // Decided under the lock that fences take: what they find failed is counted, or some sender still holds it.
-        state == FAILED && Arc::strong_count(ack) <= 1 + inner.watchers && !ack.seen.swap(true, Ordering::AcqRel)
+        let alone = || Arc::strong_count(ack) <= 1 + inner.watchers;
+        (state, state == FAILED && alone() && !ack.seen.swap(true, Ordering::AcqRel))
     };
+    if state != SPLIT {
+        ack.slot.shared.leave(ack.count.load(Ordering::Relaxed) as usize);
+    }
     if unseen {
         let count = ack.count.load(Ordering::Relaxed).max(1);
         ack.slot.shared.unseen(u64::from(count), ack.error(0));

@@ -179,8 +179,15 @@ impl Slot {
         let ack: &Arc<BatchAck> = state.open_ack.as_ref()?;
         // The coarse clock lags: it is never before the batch's own exact base.
         let timestamp = parts.timestamp.unwrap_or_else(|| way.wall.max(state.acc.base_timestamp().unwrap_or(i64::MIN)));
-        let index =
-            state.acc.append(self.shared.generation(), timestamp, parts.key, parts.value, parts.headers, way.sticky)?;
+        if !self.shared.budget.reserve() {
+            return None;
+        }
+        let generation = self.shared.generation();
+        let index = state.acc.append(generation, timestamp, parts.key, parts.value, parts.headers, way.sticky);
+        let Some(index) = index else {
+            self.shared.budget.leave(1);
+            return None;
+        };
         Some(done((ack, index, ack.delta(timestamp))))
     }
 
@@ -194,7 +201,7 @@ impl Slot {
         way: Way,
         done: &mut impl Done<R>,
     ) -> Result<Option<Sent<R>>, Refusal> {
-        if !state.line.is_empty() {
+        if !state.line.is_empty() || self.shared.budget.is_crowded() {
             drop(state);
             return self.queue(parts, way);
         }

@@ -3,6 +3,7 @@
 use super::slot::Slot;
 use super::{locked, yield_point};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 #[derive(Debug)]
@@ -21,12 +22,54 @@ struct State {
 pub(crate) struct Budget {
     total: usize,
     state: Mutex<State>,
+    /// `queue.buffering.max.messages`; 0: no bound.
+    most: usize,
+    /// Records in batches without outcome; counted only if there is a bound.
+    records: AtomicUsize,
 }
 
 impl Budget {
-    pub(crate) fn new(total: usize) -> Self {
+    pub(crate) fn new(total: usize, most: usize) -> Self {
         let free = i64::try_from(total).unwrap_or(i64::MAX);
-        Self { total, state: Mutex::new(State { free, waiting: VecDeque::new(), wanted: 0, lined: 0 }) }
+        let state = State { free, waiting: VecDeque::new(), wanted: 0, lined: 0 };
+        Self { total, state: Mutex::new(state), most, records: AtomicUsize::new(0) }
+    }
+
+    /// Makes room for one more record in a batch.
+    #[inline]
+    pub(crate) fn reserve(&self) -> bool {
+        self.most == 0 || self.reserve_bounded()
+    }
+
+    #[inline(never)]
+    fn reserve_bounded(&self) -> bool {
+        let fits = self.records.fetch_add(1, Ordering::AcqRel) < self.most;
+        if !fits {
+            self.records.fetch_sub(1, Ordering::AcqRel);
+        }
+        fits
+    }
+
+    /// Records have their outcome, or did not go into their batch; true if somebody in line may go on now.
+    pub(crate) fn leave(&self, records: usize) -> bool {
+        if self.most == 0 {
+            return false;
+        }
+        self.records.fetch_sub(records, Ordering::AcqRel);
+        self.is_open()
+    }
+
+    /// Whether there may be no more records.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.most > 0 && self.records.load(Ordering::Acquire) >= self.most
+    }
+
+    /// What there is no room in.
+    pub(crate) fn bound(&self) -> String {
+        match self.is_crowded() {
+            true => format!("queue.buffering.max.messages ({})", self.most),
+            false => format!("buffer.memory ({})", self.total),
+        }
     }
 
     /// `buffer.memory`.
@@ -108,7 +151,7 @@ impl Budget {
 
     /// Whether the first in line can go on: the driver has to look.
     pub(crate) fn is_open(&self) -> bool {
-        self.serves(&locked(&self.state))
+        !self.is_crowded() && self.serves(&locked(&self.state))
     }
 
     /// Bytes in use, and bytes of records in line.
@@ -178,7 +221,7 @@ mod tests {
 
     #[test]
     fn memory_is_taken_while_there_is_some_and_comes_back() {
-        let budget = Budget::new(100);
+        let budget = Budget::new(100, 0);
         assert!(budget.take(60));
         assert!(!budget.take(60));
         assert!(!budget.give(60));
@@ -188,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_buffer_a_little_larger_than_all_memory_is_granted_alone() {
-        let budget = Budget::new(100);
+        let budget = Budget::new(100, 0);
         assert!(budget.take(1));
         assert!(!budget.take(164));
         budget.give(1);
@@ -200,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_line_is_bounded_by_one_more_memory_but_never_refuses_the_only_one() {
-        let budget = Budget::new(100);
+        let budget = Budget::new(100, 0);
         assert!(budget.line(150));
         assert!(!budget.line(1));
         budget.unline(150);
@@ -211,7 +254,7 @@ mod tests {
 
     #[test]
     fn what_is_overdrawn_is_worked_off_before_anybody_gets_memory() {
-        let budget = Budget::new(100);
+        let budget = Budget::new(100, 0);
         assert!(budget.take(80));
         budget.overdraw(90);
         assert_eq!(budget.used(), (170, 0));
@@ -219,5 +262,16 @@ mod tests {
         assert!(!budget.take(20));
         budget.give(90);
         assert!(budget.take(100));
+    }
+
+    #[test]
+    fn records_are_bounded_by_number_if_that_is_wanted() {
+        let free = Budget::new(100, 0);
+        assert!((0..1000).all(|_| free.reserve()) && !free.is_crowded());
+        let budget = Budget::new(100, 2);
+        assert!(budget.reserve() && budget.reserve() && !budget.reserve());
+        assert!(budget.is_crowded());
+        budget.leave(1);
+        assert!(budget.reserve() && !budget.reserve());
     }
 }

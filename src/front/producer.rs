@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) batch_size: usize,
     pub(crate) linger: Duration,
     pub(crate) buffer_memory: usize,
+    /// `queue.buffering.max.messages`.
+    pub(crate) max_records: usize,
     pub(crate) max_block: Duration,
     pub(crate) delivery_timeout: Duration,
     pub(crate) max_request_size: usize,
@@ -52,6 +54,7 @@ impl Settings {
             batch_size: config.batch_size,
             linger: config.linger,
             buffer_memory: config.buffer_memory,
+            max_records: config.queue_buffering_max_messages,
             max_block: config.max_block,
             delivery_timeout: config.delivery_timeout,
             max_request_size: config.max_request_size,
@@ -111,7 +114,7 @@ impl ProducerShared {
         let most = settings.buffer_memory / buffer.max(1) + 1;
         Self {
             ix,
-            budget: Budget::new(settings.buffer_memory),
+            budget: Budget::new(settings.buffer_memory, settings.max_records),
             pool: Pool::new(buffer, most),
             packers: Packers::new(buffer),
             settings: Arc::new(settings),
@@ -232,6 +235,13 @@ impl ProducerShared {
     /// Memory comes back.
     pub(crate) fn give(&self, bytes: usize) {
         if self.budget.give(bytes) {
+            self.front.signal.notify();
+        }
+    }
+
+    /// Records of a batch have their outcome.
+    pub(crate) fn leave(&self, records: usize) {
+        if self.budget.leave(records) {
             self.front.signal.notify();
         }
     }

@@ -43,13 +43,16 @@ impl Slot {
         loop {
             yield_point();
             let (mut sealed, mut need) = (None, None);
-            let empty;
+            let (empty, crowded);
             let edge = {
                 let mut state = locked(&self.state);
                 self.place_line(&mut state, wakers);
+                crowded = !state.line.is_empty() && self.shared.budget.is_crowded();
                 let other = state.line.front().is_none_or(|head| Some(head.generation) != state.acc.open_generation());
                 empty = if other { state.close_empty() } else { Empty::default() };
-                if let Some(head) = state.line.front() {
+                if crowded {
+                    // Outcomes make room, and what is open goes at once while somebody waits.
+                } else if let Some(head) = state.line.front() {
                     if state.acc.open_count() > 0 {
                         sealed = state.seal(self);
                     } else {
@@ -63,6 +66,9 @@ impl Slot {
             };
             self.let_go(empty);
             self.tell(edge);
+            if crowded {
+                return false;
+            }
             if let Some(sealed) = sealed {
                 let rolled = self.rolls();
                 if rolled {
@@ -87,12 +93,18 @@ impl Slot {
 
     fn place_line(&self, state: &mut SlotState, wakers: &mut Wakers) {
         while let Some(head) = state.line.front() {
+            if !self.shared.budget.reserve() {
+                return;
+            }
             let (entered, sticky, urgent, generation) = (head.entered, head.sticky, head.urgent, head.generation);
             let (index, timestamp) = head.record.with(|parts| {
                 let timestamp = parts.timestamp.unwrap_or(0);
                 (state.acc.append(generation, timestamp, parts.key, parts.value, parts.headers, sticky), timestamp)
             });
-            let (Some(index), Some(ack)) = (index, state.open_ack.clone()) else { return };
+            let (Some(index), Some(ack)) = (index, state.open_ack.clone()) else {
+                self.shared.budget.leave(1);
+                return;
+            };
             state.acc.entered(entered);
             if urgent {
                 state.acc.hurry();
@@ -118,9 +130,9 @@ impl Slot {
         for waiting in late {
             let (used, _) = self.shared.budget.used();
             let text = format!(
-                "no room for a record for {:?} in buffer.memory ({}) within max.block.ms ({} ms): {used} bytes are in use",
+                "no room for a record for {:?} in {} within max.block.ms ({} ms): {used} bytes are in use",
                 self.topic,
-                self.shared.budget.total(),
+                self.shared.budget.bound(),
                 self.settings.max_block.as_millis(),
             );
             waiting.fail(Waiting::timed_out(ErrorKind::BufferFull, &self.topic, text), wakers);

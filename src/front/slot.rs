@@ -359,6 +359,7 @@ impl Slot {
     pub(crate) fn discard(&self, generation: u64, error: &Error, wakers: &mut Wakers) {
         let (acks, line, sealed, open, grant) = {
             let mut state = locked(&self.state);
+            state.count_open();
             let (sealed, open) = state.acc.discard(generation);
             self.note(&state.acc, false);
             let grant = if open.is_some() { state.open_grant.take() } else { None };
@@ -398,6 +399,7 @@ impl Slot {
         let (batches, acks, line, grant) = {
             let mut state = locked(&self.state);
             state.dead.get_or_insert(error.clone());
+            state.count_open();
             state.open_ack = None;
             let batches = state.acc.clear();
             self.note(&state.acc, false);
@@ -424,6 +426,13 @@ impl Slot {
 }
 
 impl SlotState {
+    /// Says how many records the open batch has: it may end as it is.
+    fn count_open(&self) {
+        if let Some(ack) = &self.open_ack {
+            ack.set_count(self.acc.open_count());
+        }
+    }
+
     fn resolve(&mut self, no: BatchNo) -> Option<AckSetter> {
         let at = self.acks.iter().position(|(kept, _)| *kept == no)?;
         self.acks.remove(at).map(|(_, setter)| setter)

@@ -41,7 +41,6 @@ pub(super) const KEYS: &[Key] = keys! {
     "client.software.name" Text "klamm says that it is klamm";
     "client.software.version" Text "klamm says that it is klamm";
     "test.mock.num.brokers" Int "the in-memory cluster is a crate of its own: klamm-cluster";
-    "queue.buffering.max.messages" Int "memory is bounded in bytes: buffer.memory";
     "queue.buffering.backpressure.threshold" Int "a batch is cut when a connection has room for it";
     "batch.num.messages" Int "batches are bounded in bytes: batch.size";
     "queuing.strategy" Text "records of a partition go out in the order of their sends";

@@ -26,6 +26,8 @@ section! {
         /// Memory for records that are not acknowledged yet.
         plain buffer_memory: usize = "buffer.memory" Long "33554432" [.min(0).bytes()
             .aliases(&[Alias::of("queue.buffering.max.kbytes").scale(1024)])];
+        /// How many records may be in batches without outcome; more wait in line, as for memory. 0: no bound but memory's.
+        plain queue_buffering_max_messages: usize = "queue.buffering.max.messages" Int "0" [.min(0).librdkafka()];
         /// How long a record may wait in line for memory or for its topic's metadata.
         plain max_block: Duration = "max.block.ms" Long "60000" [.min(0)];
         /// How large a Produce request, and so a record, may be, in bytes.
