@@ -22,6 +22,8 @@ mod delivery;
 mod front;
 mod interceptor;
 mod kafka;
+#[cfg(feature = "tracing")]
+mod log;
 mod metadata;
 pub mod metrics;
 mod op;

@@ -1,9 +1,9 @@
 //! Who gets what: commands to roles, answers to their owners, links to those who may use them.
 
 use super::role::{Known, Lane, Needs, News, Owner, RequestError, Response, RoleMachine, Tag};
-use super::{Client, Command, End, Event, call};
+use super::{Client, Command, End, Event, Note, call};
 use crate::consumer::Consumer;
-use crate::metadata::Diff;
+use crate::metadata::{Diff, View};
 use crate::producer::Producer;
 use crate::{BrokerId, ConnId, Error, ErrorKind, Now, OpId};
 
@@ -124,9 +124,11 @@ impl Client {
         let (now, rng) = (self.now, &mut self.rng);
         match tag.owner {
             Owner::Metadata => {
+                let before = self.metadata.view().clone();
                 match self.metadata.handle_response(now, rng, &mut self.shared.names, tag, result) {
                     Ok(Some(diff)) => {
                         self.shared.stats.metadata += 1;
+                        self.note_leaders(&before, &diff);
                         self.tell_metadata(&diff);
                     }
                     Ok(None) => {}
@@ -209,16 +211,36 @@ impl Client {
         }
     }
 
+    /// Tells of partitions that others lead now; those that were not known before are no news.
+    fn note_leaders(&mut self, before: &View, diff: &Diff) {
+        let view = self.metadata.view();
+        for ix in &diff.moved {
+            let place = self.shared.names.place(*ix);
+            let (Some((from, _)), to) = (before.leader(place), view.leader(place)) else { continue };
+            if to.map(|(leader, _)| leader) != Some(from) {
+                let topic = self.shared.names.topic_name(place.0).clone();
+                self.shared.events.push_back(Event::Note(Note::LeaderMoved { topic, partition: place.1, from, to }));
+            }
+        }
+    }
+
     fn take_cluster_news(&mut self) {
         let news = self.cluster.take_news();
         for features in &news.features {
             self.metadata.features(features);
         }
         for (broker, trouble) in news.troubles {
+            self.shared.events.push_back(Event::Note(match &trouble {
+                Some(error) => Note::Unreachable { broker, error: error.clone() },
+                None => Note::Connected { broker },
+            }));
             match trouble {
                 Some(error) => self.shared.troubles.insert(broker, error),
                 None => self.shared.troubles.remove(&broker),
             };
+        }
+        for (broker, error) in news.lost {
+            self.shared.events.push_back(Event::Note(Note::Disconnected { broker, error }));
         }
         for peer in news.ended {
             self.metadata.lost(self.now, peer.broker(), &mut self.rng);

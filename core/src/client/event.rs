@@ -177,6 +177,8 @@ pub enum Event {
         /// All of them.
         topics: Vec<Arc<str>>,
     },
+    /// Something worth a line in a log.
+    Note(super::Note),
     /// A consumer has an assignment.
     Assigned {
         /// Who.
@@ -253,7 +255,7 @@ impl Event {
     /// Whom it concerns.
     pub fn role(&self) -> Role {
         match self {
-            Self::Done { .. } => Role::Kafka,
+            Self::Done { .. } | Self::Note(_) => Role::Kafka,
             Self::Topic { producer, .. }
             | Self::Delivered { producer, .. }
             | Self::Failed { producer, .. }

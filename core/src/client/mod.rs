@@ -8,6 +8,7 @@ mod command;
 mod dispatch;
 mod event;
 mod lookup;
+mod note;
 mod ops;
 mod raw;
 pub(crate) mod role;
@@ -19,6 +20,7 @@ pub use command::{
 pub use event::{
     AbortedTransaction, Chunk, Event, GroupMeta, ListedOffset, PartitionShape, Reply, SplitPart, TopicShape,
 };
+pub use note::Note;
 
 use crate::admin::Admin;
 use crate::cluster::{Cluster, Coordinators};

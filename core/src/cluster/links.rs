@@ -222,6 +222,7 @@ impl Cluster {
                 let health = self.health.entry(key.0).or_default();
                 health.ended(now.mono, rng, backoff);
                 health.error = Some(error.clone());
+                self.news.lost.push((key.0.broker(), error.clone()));
                 self.news.ended.push(key.0);
             }
             Some(error) => {

@@ -61,6 +61,8 @@ pub(crate) struct ClusterNews {
     pub(crate) features: Vec<Features>,
     /// A broker greeted.
     pub(crate) greeted: bool,
+    /// Working connections that ended by themselves, and why.
+    pub(crate) lost: Vec<(BrokerId, Error)>,
     /// Why brokers cannot be reached; `None`: they can.
     pub(crate) troubles: Vec<(BrokerId, Option<Error>)>,
 }

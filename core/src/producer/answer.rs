@@ -7,7 +7,7 @@ use super::request::{Item, Said, parse};
 use super::split::{Means, halve};
 use super::state::State;
 use crate::client::role::{Cx, News, RequestError, Response};
-use crate::client::{Event, SplitPart};
+use crate::client::{Event, Note, SplitPart};
 use crate::config::Acks;
 use crate::error::{Error, ErrorCode, ErrorKind};
 use crate::{BrokerId, PartitionIx, Timestamp};
@@ -149,6 +149,12 @@ impl Producer {
                 cx.events.push_back(Event::Delivered { producer, partition, batch, base_offset, append_time });
             }
             Then::Again { backoff } => {
+                if let Some((entry, (error, _))) = queue.entry(at).and_then(|entry| Some((entry, entry.last.clone()?)))
+                {
+                    let (topic, number) = cx.names.named(partition);
+                    let (topic, attempts) = (topic.clone(), entry.attempts);
+                    cx.events.push_back(Event::Note(Note::Retrying { topic, partition: number, attempts, error }));
+                }
                 let pause = backoff.then(|| now + cx.rng.backoff(first, max, queue.failures));
                 queue.failures = queue.failures.saturating_add(u32::from(backoff));
                 queue.again(pause);

@@ -85,6 +85,8 @@ impl Machine for Engine {
         let mut any = self.answer_collects(now);
         while let Some(event) = self.client.poll_event() {
             any = true;
+            #[cfg(feature = "tracing")]
+            crate::log::event(&event);
             self.handle_event(event);
         }
         any |= self.answer_progress(now);
