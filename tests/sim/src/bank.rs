@@ -172,15 +172,13 @@ async fn one(
 /// What a reader saw, by partition: offsets with values.
 pub type Seen = Rc<RefCell<BTreeMap<i32, Vec<(i64, String)>>>>;
 
-/// Reads committed records until `done`, and then to the end of what is committed.
+/// Reads until `done`, and then to the end of what is committed.
 ///
 /// # Panics
 /// If it never comes to the end, or goes backwards.
-pub async fn read(sim: Sim, config: Config, seen: Seen, done: Rc<RefCell<bool>>) {
+pub async fn read(sim: Sim, config: Config, isolation: IsolationLevel, seen: Seen, done: Rc<RefCell<bool>>) {
     let kafka = Kafka::connect(&sim, config).await.expect("the cluster answers in time");
-    let section = ConsumerConfig::standalone()
-        .auto_offset_reset(OffsetReset::Earliest)
-        .isolation_level(IsolationLevel::ReadCommitted);
+    let section = ConsumerConfig::standalone().auto_offset_reset(OffsetReset::Earliest).isolation_level(isolation);
     let mut consumer = kafka.consumer_with(section).expect("a good configuration");
     consumer.subscribe([LEDGER]).expect("a subscription");
     loop {
@@ -281,6 +279,11 @@ pub async fn transfers(sim: Sim) {
 
 /// All of it: `tellers` tellers, of which the first has a rival with the same id, and a reader from beginning to end.
 pub async fn bank(sim: Sim, tellers: u64, lives: u64, transfers: u64) -> Ledger {
+    bank_read_by(sim, IsolationLevel::ReadCommitted, tellers, lives, transfers).await
+}
+
+/// The same with a reader of that isolation: only one of committed records stands the judgement.
+pub async fn bank_read_by(sim: Sim, isolation: IsolationLevel, tellers: u64, lives: u64, transfers: u64) -> Ledger {
     let config = || Config::new(sim.cluster().bootstrap());
     sim.cluster().create_topic(LEDGER, 3);
     let (ledger, seen, done) = (Ledger::default(), Seen::default(), Rc::new(RefCell::new(false)));
@@ -304,7 +307,7 @@ pub async fn bank(sim: Sim, tellers: u64, lives: u64, transfers: u64) -> Ledger 
     {
         let (sim, config, seen, done, reader) = (sim.clone(), config(), seen.clone(), done.clone(), reader.clone());
         sim.clone().spawn(async move {
-            read(sim, config, seen, done).await;
+            read(sim, config, isolation, seen, done).await;
             *reader.borrow_mut() = true;
         });
     }

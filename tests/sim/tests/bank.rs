@@ -1,6 +1,7 @@
 //! What transactions promise, under every fault the simulator has.
 
-use klamm_sim::bank::{Fate, bank};
+use klamm::config::IsolationLevel;
+use klamm_sim::bank::{Fate, bank, bank_read_by};
 use klamm_sim::{Faults, check};
 
 #[test]
@@ -19,5 +20,14 @@ fn money_is_neither_made_nor_lost_under_every_fault() {
     check(0..12, |sim| async move {
         sim.faults(Faults::all().transactions(true));
         bank(sim, 2, 3, 12).await;
+    });
+}
+
+/// The judge is no yes-man.
+#[test]
+#[should_panic(expected = "saw something else")]
+fn a_reader_of_aborted_records_is_caught() {
+    check(0..1, |sim| async move {
+        bank_read_by(sim, IsolationLevel::ReadUncommitted, 2, 1, 12).await;
     });
 }
