@@ -10,6 +10,16 @@ use std::time::{Duration, Instant};
 
 const VERSIONS: [i16; 2] = [1, 2];
 
+/// The seeds of the brokers' faults: four, or `KLAMM_TRANSACTION_SEEDS=from..to`.
+fn seeds() -> std::ops::Range<u64> {
+    let given = std::env::var("KLAMM_TRANSACTION_SEEDS").ok();
+    let range = given.as_deref().and_then(|range| range.split_once(".."));
+    match range.map(|(from, to)| (from.parse(), to.parse())) {
+        Some((Ok(from), Ok(to))) => from..to,
+        _ => 0..4,
+    }
+}
+
 fn cluster(version: i16, seed: u64) -> Cluster {
     let cluster = Cluster::builder().brokers(3).seed(seed).transaction_version(version).start().unwrap();
     cluster.create_topic("t", 3);
@@ -81,12 +91,13 @@ fn trouble(cluster: &Cluster, one_in: u64) {
         cluster.fault(api).always().one_in(one_in).error(51);
     }
     cluster.fault(Api::TxnOffsetCommit).always().one_in(one_in).error(16);
+    cluster.fault(Api::EndTxn).always().one_in(one_in).error_after_apply(-1);
 }
 
 #[test]
 fn under_lost_answers_and_passing_errors_each_transaction_is_there_once_or_not_at_all() {
     for version in VERSIONS {
-        for seed in 0..4 {
+        for seed in seeds() {
             let cluster = cluster(version, seed);
             let kafka = connect(&cluster);
             let mut producer = producer(&kafka);
@@ -114,7 +125,11 @@ fn under_lost_answers_and_passing_errors_each_transaction_is_there_once_or_not_a
             cluster.clear_faults();
             producer.close().wait().unwrap();
             expect(&cluster, &expected, &format!("version {version}, seed {seed}"));
-            assert_eq!(cluster.committed("g", "t", 0), position);
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while cluster.committed("g", "t", 0) != position && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            assert_eq!(cluster.committed("g", "t", 0), position, "version {version}, seed {seed}");
             kafka.close().wait().unwrap();
         }
     }

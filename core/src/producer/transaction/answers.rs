@@ -124,6 +124,10 @@ impl Producer {
         let answer = response.decode::<EndTxnRequest>()?;
         let Some(txn) = &mut self.transaction else { return Ok(answer.throttle_time_ms) };
         let commit = txn.end.as_ref().is_some_and(|end| end.commit);
+        let doubtful = [ErrorCode::UNKNOWN_SERVER_ERROR, ErrorCode::REQUEST_TIMED_OUT].contains(&answer.error_code);
+        if let Some(end) = txn.end.as_mut().filter(|_| doubtful) {
+            end.unknown = true;
+        }
         let what = if commit { "the transaction cannot be committed" } else { "the transaction cannot be aborted" };
         match self.react(cx, broker, Ask::End, answer.error_code, what) {
             Reaction::Done => {

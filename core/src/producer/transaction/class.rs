@@ -54,6 +54,8 @@ pub(crate) fn reaction(ask: Ask, code: ErrorCode) -> Reaction {
         ErrorCode::INVALID_PRODUCER_EPOCH if ask == Ask::CommitOffsets => Renew,
         ErrorCode::UNKNOWN_PRODUCER_ID if ask != Ask::Init => Renew,
         ErrorCode::INVALID_TXN_STATE if ask == Ask::End => NotOpen,
+        // TX-15: it may have ended all the same; only the same question tells.
+        ErrorCode::UNKNOWN_SERVER_ERROR if ask == Ask::End => Retry,
         code if code.is_retriable() => Retry,
         _ => Fatal,
     }
@@ -131,6 +133,8 @@ mod tests {
             assert_eq!(reaction(ask, ErrorCode::INVALID_PRODUCER_ID_MAPPING), Reaction::Fatal, "{ask:?}");
         }
         assert_eq!(reaction(Ask::End, ErrorCode::INVALID_TXN_STATE), Reaction::NotOpen);
+        assert_eq!(reaction(Ask::End, ErrorCode::UNKNOWN_SERVER_ERROR), Reaction::Retry);
+        assert_eq!(reaction(Ask::AddPartitions, ErrorCode::UNKNOWN_SERVER_ERROR), Reaction::Fatal);
         assert_eq!(reaction(Ask::AddPartitions, ErrorCode::INVALID_TXN_STATE), Reaction::Fatal);
     }
 }

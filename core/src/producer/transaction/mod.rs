@@ -138,6 +138,8 @@ pub(crate) struct Transaction {
     pub(crate) last: Option<Error>,
     /// Begun by the application, and the one before is not over.
     next: Option<u64>,
+    /// How the last transaction was talked about under this epoch.
+    spoken: Option<Protocol>,
     /// Who waits for the first producer id.
     pub(crate) starters: Vec<OpId>,
 }
@@ -162,6 +164,7 @@ impl Transaction {
             attempts: 0,
             last: None,
             next: None,
+            spoken: None,
             starters: Vec::new(),
         }
     }
@@ -228,7 +231,13 @@ impl Transaction {
         if self.state != State::Ready {
             return false;
         }
+        if self.next.is_some() && self.spoken == Some(Protocol::V1) && protocol == Protocol::V2 {
+            // TX-16: the cluster was upgraded meanwhile. Numbers of the first protocol do not go on in the second.
+            self.state = State::Bumping;
+            return false;
+        }
         let Some(generation) = self.next.take() else { return false };
+        self.spoken = Some(protocol);
         self.state = State::Open;
         self.generation = generation;
         self.protocol = protocol;
@@ -298,6 +307,7 @@ impl Transaction {
     /// There is a producer id to begin transactions under.
     pub(crate) fn renewed(&mut self) {
         self.tainted = false;
+        self.spoken = None;
         if matches!(self.state, State::Starting | State::Bumping) {
             self.state = State::Ready;
         }

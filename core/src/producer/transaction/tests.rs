@@ -216,3 +216,16 @@ fn everybody_who_waits_hears_of_the_end_of_the_producer() {
     txn.begin(2);
     assert!(!txn.open(Protocol::V1));
 }
+
+#[test]
+fn a_cluster_that_was_upgraded_costs_a_new_epoch() {
+    let mut txn = open(Protocol::V1);
+    txn.finish(OP, &end(1, true)).unwrap();
+    txn.over(false);
+    txn.begin(2);
+    assert!(!txn.open(Protocol::V2));
+    assert_eq!((txn.state, txn.next(false)), (State::Bumping, Some(Ask::Init)));
+    txn.renewed();
+    assert!(txn.open(Protocol::V2));
+    assert_eq!((txn.generation, txn.protocol), (2, Protocol::V2));
+}
