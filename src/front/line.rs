@@ -2,8 +2,8 @@
 //! watches (contracts A7). So a dropped or unpolled future never holds up another.
 
 use super::ack::{BatchAck, Landed, Wakers};
+use super::locked;
 use super::producer::ProducerShared;
-use super::{locked, yield_point};
 use klamm_core::record::Header;
 use klamm_core::{Error, ErrorKind, Time};
 use std::ops::Range;
@@ -183,8 +183,8 @@ impl Ticket {
         }
     }
 
+    /// Without a yield point: a ticket is placed under its slot's lock.
     fn set(&self, outcome: Result<Placed, Error>, wakers: &mut Wakers) {
-        yield_point();
         let mut state = locked(&self.state);
         if state.outcome.is_none() {
             state.outcome = Some(outcome);

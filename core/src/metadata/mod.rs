@@ -380,4 +380,13 @@ mod tests {
         let (metadata, now, _) = after_answer(&[2, 3]);
         assert!(metadata.due().unwrap() <= now.mono + Duration::from_secs(1));
     }
+
+    #[test]
+    fn an_answer_of_another_cluster_is_known_by_its_id() {
+        let view = View { cluster_id: Some("ours".into()), ..View::default() };
+        let answer = |id: Option<&str>| MetadataResponse { cluster_id: id.map(Into::into), ..Default::default() };
+        assert!(other_cluster(&view, &answer(Some("theirs"))));
+        assert!(!other_cluster(&view, &answer(Some("ours"))) && !other_cluster(&view, &answer(None)));
+        assert!(!other_cluster(&View::default(), &answer(Some("theirs"))), "the first one that is met");
+    }
 }
