@@ -304,4 +304,15 @@ mod tests {
         let (view, _) = merge_hint(&w.2, place, BrokerId(9), 6, Some(nine)).unwrap();
         assert_eq!(&*view.brokers[&BrokerId(9)].host, "h9");
     }
+
+    #[test]
+    fn an_answer_about_one_topic_says_nothing_of_others() {
+        let mut w = World::new();
+        w.take(12, answer(1, &[(0, 1, 5)]));
+        let asked = BTreeSet::from([w.1.topic("other")]);
+        let mut other = answer(2, &[(0, 2, 1)]);
+        other.topics[0].name = Some("other".into());
+        w.2 = w.0.merge(&w.2, &mut w.1, 12, other, &asked).0;
+        assert_eq!((w.leader(), w.2.topics.len()), ((1, 5), 2));
+    }
 }
