@@ -222,6 +222,8 @@ impl Front {
             Event::Fetched { consumer, frame, bytes, chunks } => self.fetched(consumer, frame, bytes, &chunks),
             Event::ConsumerFailed { error, .. } => check(Some(&error)),
             Event::AutoCommitted { result, .. } => check(result.err().as_ref()),
+            // Of no consequence for a front; no pattern is subscribed here.
+            Event::Note(_) | Event::Chosen { .. } => {}
             other => panic!("an event that nobody knows: {other:?}"),
         }
     }
