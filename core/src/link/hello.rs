@@ -21,6 +21,12 @@ pub(super) enum Hello {
     Mock,
 }
 
+/// The highest versions that librdkafka's mock cluster reads and writes as Kafka does, where it offers higher ones: the
+/// leader's epoch of ListOffsets 4 has eight bytes there; the arrays of JoinGroup 6 and SyncGroup 4 are counted as in older
+/// versions; LeaveGroup 3 is read as if it named one member.
+const MOCK: [(ApiKey, i16); 4] =
+    [(ApiKey::LIST_OFFSETS, 3), (ApiKey::JOIN_GROUP, 5), (ApiKey::SYNC_GROUP, 3), (ApiKey::LEAVE_GROUP, 2)];
+
 /// What comes after an answer.
 #[derive(Debug)]
 pub(super) enum Next {
@@ -76,9 +82,10 @@ impl Hello {
         };
         let mut answer = answer;
         if self == Self::Mock {
-            // From version 4 on it writes the leader's epoch in eight bytes, and nothing behind that can be read.
-            let offsets = answer.api_keys.iter_mut().filter(|api| api.api_key == ApiKey::LIST_OFFSETS);
-            offsets.for_each(|api| api.max_version = api.max_version.min(3));
+            for (key, most) in MOCK {
+                let served = answer.api_keys.iter_mut().filter(|api| api.api_key == key);
+                served.for_each(|api| api.max_version = api.max_version.min(most));
+            }
         }
         match answer.error_code {
             ErrorCode(0) => Ok(Next::Ready {
@@ -125,9 +132,10 @@ mod tests {
         let body = [0, 35, 1, 0, 18, 0, 0, 0, 2, 0, 0, 0, 0];
         assert!(matches!(Hello::first().answered(&body, "peer"), Ok(Next::Ask(Hello::Mock))));
         assert!(Hello::Mock.answered(&body, "peer").is_err());
-        let offers = versions(ErrorCode::NONE, &[(ApiKey::LIST_OFFSETS, 0, 5)]);
+        let offers = versions(ErrorCode::NONE, &[(ApiKey::LIST_OFFSETS, 0, 5), (ApiKey::JOIN_GROUP, 0, 6)]);
         let Ok(Next::Ready { ranges, .. }) = Hello::Mock.answered(&self::body(&offers, 0), "peer") else { panic!() };
         assert_eq!(ranges.pick_for(ApiKey::LIST_OFFSETS), Some(3));
+        assert_eq!(ranges.pick_for(ApiKey::JOIN_GROUP), Some(5));
     }
 
     #[test]

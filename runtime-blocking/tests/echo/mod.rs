@@ -249,7 +249,8 @@ pub(crate) fn silence() -> (TcpListener, SocketAddr) {
     (listener, addr)
 }
 
-/// What the machine tells until it is dropped, but for the timing-dependent place of the work.
+/// What the machine tells until it is dropped, but for the timing-dependent place of the work. A connection that ends at once
+/// may end the machine before the work is done.
 pub(crate) fn story(told: &Receiver<Told>) -> Vec<Told> {
     let mut all = Vec::new();
     while let Ok(next) = told.recv_timeout(Duration::from_secs(60)) {
@@ -259,7 +260,8 @@ pub(crate) fn story(told: &Receiver<Told>) -> Vec<Told> {
             break;
         }
     }
-    assert!(all.contains(&Told::Worked(true)) || all.len() < 3, "the work was not done: {all:?}");
+    let echoed = all.iter().any(|t| matches!(t, Told::Echoed(_)));
+    assert!(all.contains(&Told::Worked(true)) || !echoed, "the work was not done: {all:?}");
     all.retain(|t| !matches!(t, Told::Worked(_)));
     all
 }

@@ -151,6 +151,7 @@ fn librdkafkas_mock_cluster_serves_klamm() -> Outcome {
     let written = written_by_klamm(&kafka, "t")?;
     assert_eq!(contents(written.clone()), expected());
     assert_eq!(read_by_klamm(&kafka, None, "t", written.len())?, written);
+    assert_eq!(read_by_klamm(&kafka, Some("g"), "t", written.len())?, written);
     kafka.close().wait()?;
     Ok(())
 }
