@@ -265,6 +265,10 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' TERM; while :; do sleep 0.1; done", "stubborn"]).arg(run).process_group(0);
         let child = command.spawn().unwrap();
+        // Its command line is there a moment after it began.
+        while !belongs_to(Pid::from_child(&child), run) {
+            thread::sleep(Duration::from_millis(5));
+        }
         fs::write(run.join("stubborn.pid"), child.id().to_string()).unwrap();
         child
     }
