@@ -307,3 +307,24 @@ fn a_loop_copies_each_record_once_under_faults_and_refusals() {
         kafka.close().wait().unwrap();
     }
 }
+
+#[test]
+fn what_lingers_does_not_hold_up_the_end_of_a_lost_transaction() {
+    for version in VERSIONS {
+        let cluster = cluster(version, 1);
+        let kafka = connect(&cluster);
+        let config = ProducerConfig::new().transactional_id("id").set("linger.ms", 60_000);
+        let mut producer = kafka.transactional_producer_with(config).wait().unwrap();
+        cluster.fault(Api::TxnOffsetCommit).error(25);
+        let txn = producer.begin_transaction().unwrap();
+        txn.send(Record::to("t").partition(0).value("lost")).queued().wait().unwrap();
+        txn.send_offsets(Offsets::new().with(("t", 0), 1), &GroupMetadata::outside("g")).wait().unwrap_err();
+        let begun = Instant::now();
+        assert_eq!(txn.commit().wait().unwrap_err().kind(), ErrorKind::Aborted, "version {version}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "version {version}");
+        let txn = producer.begin_transaction().unwrap();
+        fill(&txn, &["found".to_owned()]);
+        txn.commit().wait().unwrap();
+        expect(&cluster, &["found".to_owned()], "after it");
+    }
+}

@@ -36,7 +36,7 @@ impl Producer {
         into.from.clear();
         let mut asked = self.collect_overdue(now.mono, into);
         if !asked {
-            let doomed = self.doomed.is_some().then_some(NOBODY);
+            let doomed = self.is_doomed().then_some(NOBODY);
             let brokers: SmallVec<[BrokerId; 8]> = doomed.into_iter().chain(self.hungry.iter().copied()).collect();
             for broker in brokers {
                 if self.collect_for(broker, into) {

@@ -28,7 +28,7 @@ pub(crate) struct Climate {
     pub(crate) generation: u64,
     /// Records wait for memory, or the producer closes: nothing lingers (contracts B12).
     pub(crate) pressure: bool,
-    /// The producer is of no more use: everything is collected, to be failed.
+    /// The producer, or its open transaction, is of no more use: everything is collected, to be failed.
     pub(crate) doomed: bool,
 }
 

@@ -123,6 +123,11 @@ impl Producer {
         Tag { owner: Owner::Producer(self.ix), token }
     }
 
+    /// Whether whatever the front still holds can only fail: nothing waits for its linger or its broker then.
+    pub(super) fn is_doomed(&self) -> bool {
+        self.doomed.is_some() || self.transaction.as_ref().is_some_and(Transaction::is_lost)
+    }
+
     pub(super) fn climate(&self, now: Time) -> Climate {
         let transaction = self.transaction.as_ref();
         let may_send = transaction.is_none_or(Transaction::is_sending);
@@ -131,7 +136,7 @@ impl Producer {
             minting: self.identities.current().filter(|_| may_send).map_or(Minting::Waiting, Minting::Under),
             generation: transaction.map_or(0, |txn| txn.generation),
             pressure: self.pressure || self.closing.is_some(),
-            doomed: self.doomed.is_some(),
+            doomed: self.is_doomed(),
         }
     }
 

@@ -291,6 +291,7 @@ impl Producer {
 
     pub(super) fn over(&mut self, cx: &mut Cx<'_>, renew: bool) {
         let Some(txn) = &mut self.transaction else { return };
+        self.unfiled = true;
         if let Some((op, result)) = txn.over(renew) {
             cx.done(op, result.map(|()| Reply::Unit));
         }
@@ -338,6 +339,8 @@ impl Producer {
             return;
         };
         let (generation, cause) = (txn.generation, txn.trouble.clone());
+        // What lingers in the front has to come and fail: whoever commits waits for it.
+        self.unfiled |= cause.is_some();
         let (gone, later) =
             std::mem::take(&mut txn.offsets).into_iter().partition(|offsets| offsets.generation <= generation);
         txn.offsets = later;

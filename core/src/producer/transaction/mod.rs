@@ -174,6 +174,11 @@ impl Transaction {
         self.state == State::Open && self.trouble.is_none() && self.end.as_ref().is_none_or(|end| end.commit)
     }
 
+    /// Whether the open transaction can only be aborted.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.state == State::Open && self.trouble.is_some()
+    }
+
     /// Whether batches of this generation can only fail.
     pub(crate) fn refuses(&self, generation: u64) -> bool {
         match self.state {
