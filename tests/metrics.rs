@@ -84,3 +84,19 @@ fn a_consumer_tells_its_lag_by_partition() {
     assert!(metrics.get("consumer-coordinator-metrics", "rebalance-total").unwrap() >= 1.0);
     kafka.close().wait().unwrap();
 }
+
+#[test]
+fn an_answer_that_cannot_be_read_ends_its_connection() {
+    let cluster = Cluster::start().unwrap();
+    cluster.create_topic("t", 1);
+    let kafka = Kafka::connect(Blocking, Config::new(cluster.bootstrap())).wait().unwrap();
+    let producer = kafka.producer().unwrap();
+    producer.send(Record::to("t").value("before")).wait().unwrap();
+    let made = |m: &Metrics| m.get("producer-metrics", "connection-creation-total");
+    let before = made(&until(|| producer.metrics(), |m| m.get("producer-metrics", "record-send-total") == Some(1.0)));
+    cluster.fault(Api::Produce).times(1).truncate_after_apply();
+    producer.send(Record::to("t").value("cut")).wait().unwrap();
+    until(|| producer.metrics(), |m| made(m) > before);
+    assert_eq!(cluster.records("t").len(), 2, "and nothing is twice");
+    kafka.close().wait().unwrap();
+}
