@@ -12,7 +12,16 @@ use klamm_core::wire::messages::offset_commit::{
 use klamm_core::wire::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
 /// `offset.metadata.max.bytes`.
-pub(super) const MOST_METADATA: usize = 4096;
+const MOST_METADATA: usize = 4096;
+
+/// What a commit keeps of a partition (3.2).
+pub(super) fn to_keep(offset: i64, leader_epoch: i32, metadata: Option<&str>) -> Result<Committed, ErrorCode> {
+    let metadata = metadata.unwrap_or_default();
+    if metadata.encode_utf16().count() > MOST_METADATA {
+        return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
+    }
+    Ok(Committed { offset, leader_epoch, metadata: metadata.to_owned(), position: 0 })
+}
 
 fn told(partition_index: i32, error_code: ErrorCode) -> OffsetCommitResponsePartition {
     OffsetCommitResponsePartition { partition_index, error_code }
@@ -25,6 +34,17 @@ impl State {
             return self.topics.name(id).map(str::to_owned).ok_or(ErrorCode::UNKNOWN_TOPIC_ID);
         }
         self.topics.get(name).map(|_| name.to_owned()).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+    }
+
+    /// The name of the topic, if it is known and has that partition.
+    pub(super) fn committed_partition(
+        &self,
+        topic: &Result<String, ErrorCode>,
+        index: i32,
+    ) -> Result<String, ErrorCode> {
+        let name = topic.as_ref().map_err(|code| *code)?;
+        let known = self.topics.get(name).and_then(|topic| topic.partition(index));
+        known.map(|_| name.clone()).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
     }
 
     /// 3.2, up to the partitions: whether the group takes commits from that caller.
@@ -51,14 +71,13 @@ impl State {
     }
 
     fn commit(&mut self, group: &str, topic: &str, asked: &OffsetCommitRequestPartition) -> ErrorCode {
-        let metadata = asked.committed_metadata.clone().unwrap_or_default();
-        if metadata.encode_utf16().count() > MOST_METADATA {
-            return ErrorCode::OFFSET_METADATA_TOO_LARGE;
+        match to_keep(asked.committed_offset, asked.committed_leader_epoch, asked.committed_metadata.as_deref()) {
+            Ok(committed) => {
+                self.groups.commit(group, (topic.to_owned(), asked.partition_index), committed);
+                ErrorCode::NONE
+            }
+            Err(code) => code,
         }
-        let (offset, leader_epoch) = (asked.committed_offset, asked.committed_leader_epoch);
-        let committed = Committed { offset, leader_epoch, metadata, position: 0 };
-        self.groups.commit(group, (topic.to_owned(), asked.partition_index), committed);
-        ErrorCode::NONE
     }
 }
 
@@ -70,12 +89,9 @@ impl Serve for OffsetCommitRequest {
             let named = state.committed_topic(&topic.name, topic.topic_id, call.version >= 10);
             let mut partitions = Vec::new();
             for p in &topic.partitions {
-                let known =
-                    |name: &String| state.topics.get(name).is_some_and(|t| t.partition(p.partition_index).is_some());
-                match &named {
-                    Err(code) => partitions.push(told(p.partition_index, *code)),
-                    Ok(name) if known(name) => good.push((at, name.clone(), p)),
-                    Ok(_) => partitions.push(told(p.partition_index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
+                match state.committed_partition(&named, p.partition_index) {
+                    Ok(name) => good.push((at, name, p)),
+                    Err(code) => partitions.push(told(p.partition_index, code)),
                 }
             }
             topics.push(OffsetCommitResponseTopic { name: topic.name.clone(), topic_id: topic.topic_id, partitions });

@@ -1,9 +1,8 @@
 //! TxnOffsetCommit (broker-coord 3.4).
 
-use super::offset_commit::MOST_METADATA;
+use super::offset_commit::to_keep;
 use super::spoil;
 use crate::answer::{Answer, Call, Respond, Serve};
-use crate::groups::offsets::Committed;
 use crate::parked::{Held, Write};
 use crate::state::State;
 use crate::topics::OFFSETS;
@@ -75,12 +74,10 @@ impl State {
         name: &str,
         p: &TxnOffsetCommitRequestPartition,
     ) -> ErrorCode {
-        let metadata = p.committed_metadata.clone().unwrap_or_default();
-        if metadata.encode_utf16().count() > MOST_METADATA {
-            return ErrorCode::OFFSET_METADATA_TOO_LARGE;
-        }
-        let (offset, leader_epoch) = (p.committed_offset, p.committed_leader_epoch);
-        let committed = Committed { offset, leader_epoch, metadata, position: 0 };
+        let committed = match to_keep(p.committed_offset, p.committed_leader_epoch, p.committed_metadata.as_deref()) {
+            Ok(committed) => committed,
+            Err(code) => return code,
+        };
         let partition = self.group_partition(&request.group_id);
         let by = (request.producer_id, request.producer_epoch);
         let place = (name.to_owned(), p.partition_index);
@@ -101,12 +98,9 @@ impl State {
             let found = self.committed_topic(&topic.name, topic.topic_id, call.version >= 6);
             let mut partitions = Vec::new();
             for p in &topic.partitions {
-                let known =
-                    |name: &String| self.topics.get(name).is_some_and(|t| t.partition(p.partition_index).is_some());
-                match &found {
-                    Err(code) => partitions.push(told(p.partition_index, *code)),
-                    Ok(name) if known(name) => good.push((at, name.clone(), p)),
-                    Ok(_) => partitions.push(told(p.partition_index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
+                match self.committed_partition(&found, p.partition_index) {
+                    Ok(name) => good.push((at, name, p)),
+                    Err(code) => partitions.push(told(p.partition_index, code)),
                 }
             }
             topics.push(TxnOffsetCommitResponseTopic {
