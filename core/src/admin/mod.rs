@@ -396,10 +396,7 @@ impl Admin {
 
 fn cx_coordinator(cx: &Cx<'_>, target: &Target) -> Option<BrokerId> {
     let Target::Coordinator(key) = target else { return None };
-    match cx.coordinators.get(CoordinatorKind::Group, key) {
-        Coordinator::Known(broker) => Some(*broker),
-        _ => None,
-    }
+    cx.coordinators.get(CoordinatorKind::Group, key).broker()
 }
 
 fn refusal(code: ErrorCode, message: Option<String>, api: &'static str) -> Error {
@@ -509,9 +506,8 @@ impl RoleMachine for Admin {
                 }
                 Target::Coordinator(key) => {
                     out.coordinators.insert((CoordinatorKind::Group, key.clone()));
-                    if let Coordinator::Known(id) = known.coordinators.get(CoordinatorKind::Group, key) {
-                        out.links.insert((*id, Lane::Slow));
-                    }
+                    let broker = known.coordinators.get(CoordinatorKind::Group, key).broker();
+                    out.links.extend(broker.map(|id| (id, Lane::Slow)));
                 }
             }
         }

@@ -3,7 +3,6 @@
 use super::Route;
 use super::lookup::{Lookup, Lookups};
 use super::role::{CoordinatorKind, Cx, Known, LinkFacts, Owner, Request, Tag};
-use crate::cluster::Coordinator;
 use crate::wire::ApiKey;
 use crate::{BrokerId, Error, ErrorKind, OpId};
 use bytes::Bytes;
@@ -39,10 +38,7 @@ impl Raw {
             }
             Route::Group(_) | Route::TransactionalId(_) => {
                 let (kind, key) = self.coordinator()?;
-                match known.coordinators.get(kind, &key) {
-                    Coordinator::Known(id) => Some(*id),
-                    _ => None,
-                }
+                known.coordinators.get(kind, &key).broker()
             }
         }
     }

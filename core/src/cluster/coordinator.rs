@@ -27,6 +27,16 @@ pub(crate) enum Coordinator {
     Refused(Error),
 }
 
+impl Coordinator {
+    /// The broker, if it is known.
+    pub(crate) fn broker(&self) -> Option<BrokerId> {
+        match self {
+            Self::Known(broker) => Some(*broker),
+            Self::Unknown | Self::Refused(_) => None,
+        }
+    }
+}
+
 /// The cache, and the machine that fills it.
 #[derive(Debug)]
 pub(crate) struct Coordinators {

@@ -282,9 +282,9 @@ impl Consumer {
         m.presence.handle_timeout(now);
         if m.watch.take_if(|at| *at <= now).is_some() && wanted {
             if !std::mem::take(&mut m.seen) {
-                if let Coordinator::Known(broker) = cx.coordinators.get(CoordinatorKind::Group, &m.group) {
+                if let Some(broker) = cx.coordinators.get(CoordinatorKind::Group, &m.group).broker() {
                     let (kind, key) = (CoordinatorKind::Group, m.group.clone());
-                    cx.news.push(News::CoordinatorLost { kind, key, broker: *broker });
+                    cx.news.push(News::CoordinatorLost { kind, key, broker });
                 }
             }
             m.watch = Some(now + COORDINATOR_PATIENCE);

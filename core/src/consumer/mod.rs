@@ -264,10 +264,10 @@ impl RoleMachine for Consumer {
         }
         if let Some(m) = self.membership.as_ref().filter(|_| self.wants_coordinator()) {
             out.coordinators.insert((CoordinatorKind::Group, m.group.clone()));
-            if let Coordinator::Known(broker) = known.coordinators.get(CoordinatorKind::Group, &m.group) {
-                out.links.insert((*broker, Lane::Group(self.ix)));
+            if let Some(broker) = known.coordinators.get(CoordinatorKind::Group, &m.group).broker() {
+                out.links.insert((broker, Lane::Group(self.ix)));
                 if m.classic.wants_join_link() {
-                    out.links.insert((*broker, Lane::Join(self.ix)));
+                    out.links.insert((broker, Lane::Join(self.ix)));
                 }
             }
         }

@@ -390,10 +390,7 @@ fn coordinator(txn: &Transaction, ask: Ask) -> Option<(CoordinatorKind, Arc<str>
 
 fn who_answers(txn: &Transaction, ask: Ask, known: &Coordinators) -> Option<BrokerId> {
     let (kind, key) = coordinator(txn, ask)?;
-    match known.get(kind, &key) {
-        Coordinator::Known(broker) => Some(*broker),
-        _ => None,
-    }
+    known.get(kind, &key).broker()
 }
 
 /// What belongs to a transaction that is aborted.
