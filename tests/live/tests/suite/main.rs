@@ -9,6 +9,7 @@ mod consume;
 mod exactly_once;
 mod groups;
 mod harm;
+mod java_names;
 mod librdkafka;
 mod noise;
 mod produce;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         transactions::BEHAVIOURS,
         transactions::peers::BEHAVIOURS,
         exactly_once::BEHAVIOURS,
+        java_names::BEHAVIOURS,
         consume::BEHAVIOURS,
         groups::BEHAVIOURS,
         waiting::BEHAVIOURS,
