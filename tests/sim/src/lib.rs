@@ -32,5 +32,5 @@ pub mod workload;
 mod world;
 
 pub use faults::Faults;
-pub use shrink::shrinking;
+pub use shrink::{quietly, shrinking};
 pub use sim::{Sim, check, run_seed};

@@ -52,8 +52,8 @@ pub fn shrinking<F: Future<Output = ()> + 'static>(seed: u64, app: &impl Fn(Sim)
     resume_unwind(again.unwrap_or(panic));
 }
 
-/// Without a message for each panic.
-fn quietly<R>(run: impl FnOnce() -> R) -> R {
+/// Without a message for each panic, on this thread. `run` catches its panics.
+pub fn quietly<R>(run: impl FnOnce() -> R) -> R {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
