@@ -1,6 +1,6 @@
 // The official consumer as a peer: prints every record of a topic, in the notation that Produce.java reads.
 //
-//   java -cp 'JARS/*' Consume.java BOOTSTRAP TOPIC COUNT SECONDS [KEY=VALUE ...]
+//   java -cp "CLASSES:JARS/*" Consume BOOTSTRAP TOPIC COUNT SECONDS [KEY=VALUE ...]
 //
 // Waits until COUNT records came, then reads on to the end that the log has at that moment: a record that was written
 // twice shows. Fails after SECONDS. The codec is not visible to a consumer, so its column is "-".

@@ -1,6 +1,6 @@
 // The official consumer as a member of a group: prints what it is assigned, what it loses and what it reads.
 //
-//   java -cp 'JARS/*' GroupMember.java BOOTSTRAP GROUP TOPIC,TOPIC [KEY=VALUE ...]
+//   java -cp "CLASSES:JARS/*" GroupMember BOOTSTRAP GROUP TOPIC,TOPIC [KEY=VALUE ...]
 //
 // Lines: "assigned" or "revoked", then TOPIC:PARTITION for each, separated by tabs; "record", then the record as
 // Consume.java prints it; "closed" at the end. Commits what it read and leaves the group when stdin ends: also when

@@ -1,6 +1,6 @@
 // The official producer as a peer: writes the records that stdin describes, one a line, and prints where each went.
 //
-//   java -cp 'JARS/*' Produce.java BOOTSTRAP [KEY=VALUE ...] < records
+//   java -cp "CLASSES:JARS/*" Produce BOOTSTRAP [KEY=VALUE ...] < records
 //
 // A line: topic, partition, offset, timestamp, codec, key, value, headers, separated by tabs. "-" stands for what is
 // not given (partition, timestamp) or null (key, value); bytes are hexadecimal; headers are name=value pairs separated

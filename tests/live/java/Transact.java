@@ -1,6 +1,6 @@
 // The official transactional producer as a peer: does what stdin says, and prints where each record went.
 //
-//   java -cp 'JARS/*' Transact.java BOOTSTRAP TRANSACTIONAL_ID [KEY=VALUE ...] < lines
+//   java -cp "CLASSES:JARS/*" Transact BOOTSTRAP TRANSACTIONAL_ID [KEY=VALUE ...] < lines
 //
 // A line is "record TOPIC PARTITION VALUE", "offset GROUP TOPIC PARTITION OFFSET", "commit", "abort", or "leave", which
 // ends the program in the middle of whatever is open. Transactions begin by themselves. The codec is the setting's.

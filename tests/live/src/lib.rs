@@ -9,6 +9,7 @@
 //!
 //! [`Java`] is the official client as a peer, [`Probe`] a raw connection that judges without any client.
 
+mod classes;
 pub mod cluster;
 mod folders;
 mod jars;

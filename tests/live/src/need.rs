@@ -32,7 +32,7 @@ impl Missing {
     }
 }
 
-/// Java 17 or later: Kafka 4 needs it, and so do the single-file peers.
+/// Java 17 or later: Kafka 4 needs it, and the peers are compiled.
 pub fn java() -> Result<(), Missing> {
     static FOUND: OnceLock<Result<(), Missing>> = OnceLock::new();
     let find = || match major_version_of_java() {

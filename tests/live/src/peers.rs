@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::process;
 use crate::record::Record;
 use crate::version::Version;
-use crate::{folders, jars, need, settings};
+use crate::{classes, folders, jars, need, settings};
 
-/// How long a Java program may take, its start and compilation included.
+/// How long a Java program may take, its start included.
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// The official client of one version.
@@ -50,13 +50,13 @@ impl Java {
 
     /// Writes records with `acks=all`, and gives them back with partition, offset and timestamp as written.
     pub fn produce(&self, records: &[Record], settings: &[&str]) -> Result<Vec<Record>> {
-        let mut command = self.program("Produce.java")?;
+        let mut command = self.program("Produce")?;
         command.args(settings);
         let line = |record: &Record| {
             let codec = record.codec.as_deref().unwrap_or("none");
             format!("{}\n", record.clone().codec(codec))
         };
-        let text = process::run(command, records.iter().map(line).collect(), "Produce.java", LIMIT)?;
+        let text = process::run(command, records.iter().map(line).collect(), "Produce", LIMIT)?;
         let written = parse(&text)?;
         ensure!(written.len() == records.len(), "Produce.java wrote {} of {} records", written.len(), records.len());
         Ok(written)
@@ -64,21 +64,21 @@ impl Java {
 
     /// Reads a topic from its beginning: at least `count` records, and then on to its present end.
     pub fn consume(&self, topic: &str, count: usize, settings: &[&str]) -> Result<Vec<Record>> {
-        let mut command = self.program("Consume.java")?;
+        let mut command = self.program("Consume")?;
         command.args([topic, &count.to_string(), &(LIMIT.as_secs() - 30).to_string()]).args(settings);
-        parse(&process::run(command, String::new(), "Consume.java", LIMIT)?)
+        parse(&process::run(command, String::new(), "Consume", LIMIT)?)
     }
 
     /// Lets a transactional producer do what these lines say (see `Transact.java`), and gives what it printed.
     pub fn transact(&self, id: &str, lines: &[String], settings: &[&str]) -> Result<String> {
-        let mut command = self.program("Transact.java")?;
+        let mut command = self.program("Transact")?;
         command.arg(id).args(settings);
-        process::run(command, lines.join("\n") + "\n", "Transact.java", LIMIT)
+        process::run(command, lines.join("\n") + "\n", "Transact", LIMIT)
     }
 
     /// Joins a group, with the range assignor unless `settings` says otherwise.
     pub fn join(&self, group: &str, topics: &[&str], settings: &[&str]) -> Result<Member> {
-        let mut command = self.program("GroupMember.java")?;
+        let mut command = self.program("GroupMember")?;
         command.args([group, &topics.join(",")]).args(settings);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().context("cannot start GroupMember.java")?;
@@ -95,12 +95,13 @@ impl Java {
         Ok(Member { child, stdin, heard })
     }
 
-    /// `java -cp JARS FILE BOOTSTRAP`: the launcher compiles the file in memory.
-    fn program(&self, file: &str) -> Result<Command> {
-        let dir = jars::of(self.version)?;
+    /// `java -cp CLASSES:JARS PROGRAM BOOTSTRAP`.
+    fn program(&self, program: &str) -> Result<Command> {
+        let classes = classes::of(self.version, program)?;
+        let class_path = format!("{}:{}", classes.display(), jars::class_path(&jars::of(self.version)?));
         let mut command = Command::new("java");
-        command.args(settings::java_options(&folders::logging(), "256m")).arg("-cp");
-        command.arg(jars::class_path(&dir)).arg(folders::peers().join(file)).arg(&self.bootstrap);
+        command.args(settings::java_options(&folders::logging(), "256m")).args(["-cp", &class_path]);
+        command.args([program, &self.bootstrap]);
         Ok(command)
     }
 }
