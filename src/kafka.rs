@@ -130,7 +130,7 @@ impl Kafka {
         let config = self.handle.given.builder().resolve_producer(&config)?;
         let interceptors = Interceptors::new(&config.interceptors)?;
         let choice = Choice::new(&config.partitioning, config.partitioner_ignore_keys)?;
-        let settings = Settings::new(&config, choice);
+        let settings = Settings::new(&config, choice).with_choices(&config)?;
         let front = Arc::new(ProducerFront::new(self.handle.front.clone(), Arc::new(config), settings, interceptors));
         self.handle.front.add_producer(&front.shared);
         self.handle.front.push(Input::OpenProducer(front.clone()))?;

@@ -16,7 +16,7 @@ use klamm_core::config::{ProducerConfig, TimestampPrecision};
 use klamm_core::producer::Memory;
 use klamm_core::record::{HEADER_LEN, SLACK};
 use klamm_core::{Error, ErrorKind, ProducerIx, Time};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -46,6 +46,10 @@ pub(crate) struct Settings {
     pub(crate) adaptive: bool,
     /// `partitioner.availability.timeout.ms`.
     pub(crate) availability_timeout: Duration,
+    /// `manual.flushing`.
+    pub(crate) manual: bool,
+    /// What topics with a partitioner of their own choose by.
+    pub(crate) choices: BTreeMap<Arc<str>, Choice>,
 }
 
 impl Settings {
@@ -63,7 +67,21 @@ impl Settings {
             choice,
             adaptive: config.partitioner_adaptive_partitioning_enable,
             availability_timeout: config.partitioner_availability_timeout,
+            manual: config.manual_flushing,
+            choices: BTreeMap::new(),
         }
+    }
+
+    /// The same with what single topics choose by.
+    ///
+    /// # Errors
+    /// If a topic's partitioner is none.
+    pub(crate) fn with_choices(mut self, config: &ProducerConfig) -> Result<Self, Error> {
+        for (name, own) in &config.topics {
+            let choice = Choice::new(&own.partitioning, config.partitioner_ignore_keys)?;
+            self.choices.insert(name.clone(), choice);
+        }
+        Ok(self)
     }
 
     /// What a topic has otherwise.
@@ -73,6 +91,9 @@ impl Settings {
             batch_size: own.batch_size,
             delivery_timeout: own.delivery_timeout,
             compression: own.compression,
+            linger: own.linger,
+            max_block: own.max_block,
+            choice: self.choices.get(topic).unwrap_or(&self.choice).clone(),
             ..self.clone()
         })
     }

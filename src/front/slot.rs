@@ -165,13 +165,19 @@ impl Slot {
         ix: PartitionIx,
         sticky: Arc<Sticky>,
     ) -> Self {
-        Self { state: Mutex::default(), shared, settings, topic, number, ix, sticky, load: Arc::default() }
+        let mut state = SlotState::default();
+        if settings.manual {
+            state.acc.flush_manually();
+        }
+        Self { state: Mutex::new(state), shared, settings, topic, number, ix, sticky, load: Arc::default() }
     }
 
     /// Tells the driver of an edge. Hold no lock.
     pub(super) fn tell(self: &Arc<Self>, edge: Option<Edge>) {
         if let Some(edge) = edge {
-            self.shared.dirty(edge.push.then(|| self.clone()), edge.opened_only);
+            // A timer that is early enough for the producer's linger may be too late for a shorter one of a topic's own.
+            let opened_only = edge.opened_only && self.settings.linger >= self.shared.settings.linger;
+            self.shared.dirty(edge.push.then(|| self.clone()), opened_only);
         }
     }
 
@@ -308,7 +314,7 @@ impl Slot {
 
     /// A lone awaited record on an idle partition need not linger.
     pub(crate) fn hurry_lone(self: &Arc<Self>, ack: &Arc<BatchAck>) {
-        if self.settings.linger.is_zero() {
+        if self.settings.linger.is_zero() || self.settings.manual {
             return;
         }
         let edge = {
@@ -336,7 +342,11 @@ impl Slot {
             }
             let open = state.acc.open_count() > 0;
             state.acc.hurry();
-            if open { state.edge(told::URGENT) } else { None }
+            match open {
+                true => state.edge(told::URGENT),
+                false if self.settings.manual && state.acc.queued() > 0 => state.edge(told::PACKED),
+                false => None,
+            }
         };
         self.tell(edge);
     }

@@ -1,7 +1,9 @@
 //! Rules between settings. Those of Java are cited by the class that has them.
 
 use super::reader::Reader;
-use super::{Acks, AutoCommit, ClientConfig, ConsumerConfig, Origin, ProducerConfig, Section, Status, keys};
+use super::{
+    Acks, AutoCommit, ClientConfig, ConsumerConfig, Origin, ProducerConfig, Section, Status, TopicConfig, keys,
+};
 use std::time::Duration;
 
 /// Rules of the connection.
@@ -80,11 +82,29 @@ pub(super) fn producer(config: &mut ProducerConfig, reader: &mut Reader<'_>) {
         reader.report.warning(text, &reader.origin("partitioner.rack.aware"));
     }
     for (name, topic) in &config.topics {
+        if config.enable_idempotence && topic.retries == 0 {
+            let text = format!("retries of topic {name} contradicts enable.idempotence=true, which needs some");
+            reader.report.error(text, &Origin::Code);
+        }
         if config.enable_idempotence && topic.acks != Acks::All {
             let text = format!("acks of topic {name} contradicts enable.idempotence=true, which needs acks=all");
             reader.report.error(text, &Origin::Code);
         }
     }
+}
+
+/// Rules of one topic; `own`: it has a `delivery.timeout.ms` of its own, else the producer's gives way.
+pub(super) fn topic(name: &str, topic: &mut TopicConfig, own: bool, reader: &mut Reader<'_>) {
+    let least = topic.linger.saturating_add(topic.request_timeout);
+    if topic.delivery_timeout < least && own {
+        let text = format!(
+            "delivery.timeout.ms of topic {name} ({} ms) is less than linger.ms + request.timeout.ms ({} ms)",
+            topic.delivery_timeout.as_millis(),
+            least.as_millis()
+        );
+        reader.report.error(text, &Origin::Code);
+    }
+    topic.delivery_timeout = topic.delivery_timeout.max(least);
 }
 
 /// ProducerConfig.postProcessAndValidateIdempotenceConfigs: what is set contradicts; what is not set gives way.

@@ -228,7 +228,9 @@ impl Key {
 
     /// Whether a section may set it for itself: its own keys, and what every role of Java's has for itself.
     pub fn is_of(&self, section: Section) -> bool {
-        self.section == section || (self.section == Section::Client && PER_ROLE.contains(&self.name))
+        self.section == section
+            || (self.section == Section::Client && PER_ROLE.contains(&self.name))
+            || (section == Section::Producer && WITH_PRODUCER.contains(&self.name))
     }
 
     /// Checks a value given under this key's own name.
@@ -254,6 +256,9 @@ pub(super) const PER_ROLE: &[&str] = &[
     "client.rack",
     "metadata.max.age.ms",
 ];
+
+/// Keys of consumers that producers have too; set for all, they count for both.
+pub(super) const WITH_PRODUCER: &[&str] = &["allow.auto.create.topics"];
 
 impl Alias {
     /// Another name for the same values.

@@ -93,7 +93,14 @@ mod tests {
         // Values of the application's own, which no text can say.
         let code_only = ["rewrite_address", "topics"];
         // Read from the connection's keys, which a role may have for itself.
-        let shared = ["request_timeout", "default_api_timeout", "retry_backoff", "retry_backoff_max", "client_rack"];
+        let shared = [
+            "request_timeout",
+            "default_api_timeout",
+            "retry_backoff",
+            "retry_backoff_max",
+            "client_rack",
+            "allow_auto_create_topics",
+        ];
         for (section, shown) in [
             (Section::Client, format!("{:#?}", ClientConfig::default())),
             (Section::Producer, format!("{:#?}", ProducerConfig::default())),

@@ -62,6 +62,10 @@ section! {
         text transactional_id: Option<Arc<str>> = "transactional.id" Text none [.range(Range::NonEmpty)];
         /// How long a transaction may stay open before its coordinator aborts it; the broker has a limit for it.
         plain transaction_timeout: Duration = "transaction.timeout.ms" Int "60000" [.min(1)];
+        /// Whether nothing is sent but by `flush`, a commit or the close of the producer, however full its batches are. Records
+        /// count against `buffer.memory` and their `delivery.timeout.ms` all the while; without room they wait for
+        /// `max.block.ms`, so flush in time.
+        plain manual_flushing: bool = "manual.flushing" Bool "false" [.klamm()];
         /// How exact the default timestamp of a record is.
         plain timestamp_precision: TimestampPrecision = "timestamp.precision" Text "coarse" [.words(&["coarse", "exact"]).klamm()];
     }
@@ -76,6 +80,9 @@ section! {
         retry_backoff: Duration = |r: &mut reader::Reader<'_>| r.get("retry.backoff.ms");
         /// How long that wait becomes at most.
         retry_backoff_max: Duration = |r: &mut reader::Reader<'_>| r.get("retry.backoff.max.ms");
+        /// Whether asking for a topic that does not exist may create it. One key for both roles, as librdkafka has it; Java's
+        /// producer always asks.
+        allow_auto_create_topics: bool = |r: &mut reader::Reader<'_>| r.get("allow.auto.create.topics");
         /// Where this client is.
         client_rack: Option<Arc<str>> = |r: &mut reader::Reader<'_>| r.get("client.rack");
         /// The class that the configuration names for keys; the facade compares it with a typed topic's.

@@ -1,6 +1,6 @@
 //! What one topic of a producer has otherwise.
 
-use super::Acks;
+use super::{Acks, Partitioning};
 use crate::codec::Compression;
 use std::time::Duration;
 
@@ -16,6 +16,16 @@ pub struct TopicConfig {
     pub delivery_timeout: Duration,
     /// How large a batch may grow, in bytes.
     pub batch_size: usize,
+    /// How long a batch waits for more records.
+    pub linger: Duration,
+    /// How long to wait for the answer to a Produce request with records of this topic.
+    pub request_timeout: Duration,
+    /// How often a batch is sent again at most.
+    pub retries: u32,
+    /// How long a record may wait in line for memory or for the topic's metadata.
+    pub max_block: Duration,
+    /// Who chooses partitions.
+    pub partitioning: Partitioning,
 }
 
 /// The keys that a topic may have of its own.
@@ -28,6 +38,11 @@ pub(super) const KEYS: &[&str] = &[
     "compression.level",
     "delivery.timeout.ms",
     "batch.size",
+    "linger.ms",
+    "request.timeout.ms",
+    "retries",
+    "max.block.ms",
+    "partitioner.class",
 ];
 
 impl TopicConfig {
@@ -37,6 +52,11 @@ impl TopicConfig {
             compression: super::reader::compression(reader),
             delivery_timeout: reader.get("delivery.timeout.ms"),
             batch_size: reader.get("batch.size"),
+            linger: reader.get("linger.ms"),
+            request_timeout: reader.get("request.timeout.ms"),
+            retries: reader.get("retries"),
+            max_block: reader.get("max.block.ms"),
+            partitioning: super::reader::partitioning(reader),
         }
     }
 }

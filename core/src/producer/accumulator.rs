@@ -88,9 +88,22 @@ pub struct Accumulator {
     sealed: VecDeque<Sealed>,
     next: u64,
     sticky_bytes: usize,
+    /// Only what `hurry` released may be taken.
+    manual: bool,
+    /// The first batch that was not released.
+    released: u64,
 }
 
 impl Accumulator {
+    /// From now on nothing goes by itself, however full or old: only what [`hurry`](Self::hurry) names (`manual.flushing`).
+    pub fn flush_manually(&mut self) {
+        self.manual = true;
+    }
+
+    fn is_parked(&self, no: BatchNo) -> bool {
+        self.manual && no.0 >= self.released
+    }
+
     /// Appends a record to the open batch and gives its index there. `None`: there is no open batch, or the record does
     /// not fit, or it was admitted under another generation; nothing changed. No allocation.
     ///
@@ -171,8 +184,9 @@ impl Accumulator {
         (self.open_count() > 0).then_some(BatchNo(self.next))
     }
 
-    /// The open batch must not linger. Does nothing if it is empty.
+    /// The open batch must not linger, if it has records. With manual flushing this lets go whatever is here.
     pub fn hurry(&mut self) {
+        self.released = self.next + u64::from(self.open_count() > 0);
         if let Some(open) = self.open.as_mut().filter(|open| !open.body.is_empty()) {
             open.urgent = true;
         }
@@ -219,8 +233,15 @@ impl Accumulator {
         }
     }
 
-    /// Takes the head of the queue. Stops at a batch that is being packed.
+    /// Takes the head of the queue. Stops at a batch that is being packed, or that waits for a flush.
     pub fn take(&mut self) -> Head {
+        if self.sealed.front().is_some_and(|head| self.is_parked(head.no())) {
+            return Head::Nothing;
+        }
+        self.take_head()
+    }
+
+    fn take_head(&mut self) -> Head {
         match self.sealed.pop_front() {
             Some(Sealed::Packed(batch)) => Head::Batch(batch),
             Some(Sealed::Broken(no, error)) => Head::Broken(no, error),
@@ -235,18 +256,17 @@ impl Accumulator {
     /// Takes the head if its oldest record entered before `time`.
     pub fn take_expired(&mut self, time: Time) -> Head {
         match self.sealed.front() {
-            Some(head) if head.entered().is_none_or(|entered| entered < time) => self.take(),
+            Some(head) if head.entered().is_none_or(|entered| entered < time) => self.take_head(),
             _ => Head::Nothing,
         }
     }
 
     /// Whether the open batch is due: nothing sealed lies before it, and it has lingered, is urgent or memory is short.
+    /// With manual flushing only urgency counts.
     pub fn is_due(&self, now: Time, linger: Duration, pressure: bool) -> bool {
+        let by_itself = |open: &Open| !self.manual && (pressure || open.since + linger <= now);
         self.sealed.is_empty()
-            && self
-                .open
-                .as_ref()
-                .is_some_and(|o| !o.body.is_empty() && (o.urgent || pressure || o.since + linger <= now))
+            && self.open.as_ref().is_some_and(|open| !open.body.is_empty() && (open.urgent || by_itself(open)))
     }
 
     /// Whether the open batch has a record that entered before `time`, and nothing sealed lies before it.
@@ -305,6 +325,7 @@ impl Accumulator {
         let mut left = Left { line, oldest_entry: oldest_in_line, ..Left::default() };
         for sealed in &self.sealed {
             match sealed {
+                _ if self.is_parked(sealed.no()) => left.parked += 1,
                 Sealed::Packing(..) => left.packing += 1,
                 Sealed::Packed(batch) => {
                     left.packed += u32::from(left.packing == 0);
@@ -316,8 +337,12 @@ impl Accumulator {
         }
         if let Some(open) = self.open.as_ref().filter(|open| !open.body.is_empty()) {
             left.bytes += open.body.len() as u64;
-            left.open_since = Some(open.since);
-            left.urgent = open.urgent;
+            if self.manual && !open.urgent {
+                left.parked += 1;
+            } else {
+                left.open_since = Some(open.since);
+                left.urgent = open.urgent;
+            }
             left.oldest_entry = earlier(left.oldest_entry, Some(open.entered));
         }
         left
@@ -469,5 +494,38 @@ mod tests {
         }
         assert_eq!(batches, 6, "17 bytes a batch");
         assert!(!acc.roll(100));
+    }
+
+    #[test]
+    fn with_manual_flushing_nothing_goes_but_what_was_there_at_a_flush() {
+        let mut acc = Accumulator::default();
+        acc.flush_manually();
+        let late = Time(0) + Duration::from_secs(9);
+        let fill = |acc: &mut Accumulator| {
+            acc.open(body(), Time(0), Time(0), 0).unwrap();
+            acc.append(0, 1, None, Some(b"v"), &[], false).unwrap();
+        };
+        fill(&mut acc);
+        let plain = acc.seal().unwrap();
+        let no = plain.no;
+        acc.put_back(no, Ok(pack(plain))).unwrap();
+        fill(&mut acc);
+        assert!(!acc.is_due(late, Duration::ZERO, true));
+        assert!(matches!(acc.take(), Head::Nothing));
+        let left = acc.left(0, None);
+        assert_eq!((left.packed, left.open_since, left.parked, left.oldest_entry), (0, None, 2, Some(Time(0))));
+        assert!(!left.is_ready(late, Duration::ZERO, true));
+        acc.hurry();
+        assert_eq!(acc.left(0, None).parked, 0);
+        assert!(matches!(acc.take(), Head::Batch(batch) if batch.no == no));
+        assert!(acc.is_due(Time(0), Duration::from_secs(5), false));
+        let plain = acc.seal().unwrap();
+        fill(&mut acc);
+        let second = plain.no;
+        acc.put_back(second, Ok(pack(plain))).unwrap();
+        assert!(matches!(acc.take(), Head::Batch(batch) if batch.no == second));
+        assert!(!acc.is_due(late, Duration::ZERO, true), "it came after the flush");
+        assert!(acc.is_expired(late), "its deadline counts all the same");
+        assert_eq!(acc.left(0, None).parked, 1);
     }
 }

@@ -7,6 +7,7 @@ use super::queue::Queue;
 use crate::config::Acks;
 use crate::{BrokerId, PartitionIx};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A batch that goes: its partition and its place in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +16,11 @@ pub(crate) struct Pick {
     pub(crate) at: usize,
 }
 
+/// What a request says once for all its batches.
+pub(crate) type Limits = (Acks, Duration);
+
 /// Picks at most one batch per partition (Produce v3+ allows no more), in rotation, up to `max_bytes`; the first may exceed
-/// it. One request has one `acks`, so topics with another wait for the next.
+/// it. One request has one `acks` and one time limit, so topics with others wait for the next.
 pub(crate) fn pick(
     index: &Index,
     queues: &BTreeMap<PartitionIx, Queue>,
@@ -24,15 +28,16 @@ pub(crate) fn pick(
     broker: BrokerId,
     from: PartitionIx,
     max_bytes: usize,
-) -> (Option<Acks>, Vec<Pick>) {
+) -> (Option<Limits>, Vec<Pick>) {
     let mut picks = Vec::new();
-    let mut acks: Option<Acks> = None;
+    let mut limits: Option<Limits> = None;
     let mut bytes = 0usize;
     for partition in index.sendable(broker, from) {
         let Some(queue) = queues.get(&partition) else { continue };
         let Some(at) = queue.ready(climate.minting(queue)) else { continue };
         let Some(entry) = queue.entry(at) else { continue };
-        if acks.is_some_and(|a| a != queue.terms.acks) {
+        let own = (queue.terms.acks, queue.terms.request_timeout);
+        if limits.is_some_and(|limits| limits != own) {
             continue;
         }
         if !picks.is_empty() && bytes.saturating_add(entry.size()) > max_bytes {
@@ -40,10 +45,10 @@ pub(crate) fn pick(
             break;
         }
         bytes = bytes.saturating_add(entry.size());
-        acks = Some(queue.terms.acks);
+        limits = Some(own);
         picks.push(Pick { partition, at });
     }
-    (acks, picks)
+    (limits, picks)
 }
 
 #[cfg(test)]

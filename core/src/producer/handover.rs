@@ -14,6 +14,8 @@ pub struct Left {
     pub packed: u32,
     /// Sealed batches that some thread is packing; a collect stops at the first.
     pub packing: u32,
+    /// Batches that only a flush sends, the open one included: with `manual.flushing`, until one comes.
+    pub parked: u32,
     /// Bytes in packed batches and the open one.
     pub bytes: u64,
     /// Records that wait in line behind the slot.

@@ -80,6 +80,7 @@ impl Producer {
                 ix,
                 config.metadata_max_idle.max(config.max_block),
                 config.client_rack.clone().filter(|_| config.partitioner_rack_aware),
+                config.allow_auto_create_topics,
             ),
             requests: BTreeMap::new(),
             asking: None,

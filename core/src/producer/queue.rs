@@ -116,13 +116,13 @@ impl Queue {
 
     /// Whether the front could hand a batch over, lingering or not.
     pub(crate) fn left_to_take(&self) -> bool {
-        self.left.packed > 0 || self.left.open_since.is_some()
+        self.left.packed > 0 || self.left.open_since.is_some() || self.left.parked > 0
     }
 
     /// Whether the front has something.
     pub(crate) fn has_left(&self) -> bool {
         let left = &self.left;
-        left.packed > 0 || left.packing > 0 || left.line > 0 || left.open_since.is_some()
+        left.packed > 0 || left.packing > 0 || left.line > 0 || left.open_since.is_some() || left.parked > 0
     }
 
     /// Whether a batch without a stamp may go: its window has taken the identity, or can, because nothing under the old one
@@ -280,6 +280,7 @@ pub(super) mod tests {
             in_flight: 5,
             delivery_timeout: Duration::from_secs(120),
             linger: Duration::ZERO,
+            request_timeout: Duration::from_secs(30),
             compression: crate::codec::Compression::NONE,
         };
         let mut queue = Queue::new(PartitionIx(0), (TopicIx(0), 0), terms);

@@ -17,8 +17,8 @@ impl Producer {
         }
         let climate = self.climate(cx.now.mono);
         let from = self.cursors.get(&broker).copied().unwrap_or_default();
-        let (acks, mut picks) = pick(&self.index, &self.queues, &climate, broker, from, self.config.max_request_size);
-        let Some((acks, last)) = acks.zip(picks.last()) else {
+        let (limits, mut picks) = pick(&self.index, &self.queues, &climate, broker, from, self.config.max_request_size);
+        let Some(((acks, timeout), last)) = limits.zip(picks.last()) else {
             self.hungry.insert(broker);
             return None;
         };
@@ -54,7 +54,7 @@ impl Producer {
         let built =
             version.ok_or_else(|| link.unsupported::<crate::wire::messages::ProduceRequest>()).and_then(|version| {
                 let transaction = self.config.transactional_id.as_deref();
-                request::build(tag, version, acks, self.config.request_timeout, transaction, &parts, cx.names)
+                request::build(tag, version, acks, timeout, transaction, &parts, cx.names)
             });
         match built {
             Ok(request) => {

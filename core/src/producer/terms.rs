@@ -15,6 +15,8 @@ pub(crate) struct Terms {
     pub(crate) in_flight: usize,
     pub(crate) delivery_timeout: Duration,
     pub(crate) linger: Duration,
+    /// One request has one time limit, so topics with another go in another.
+    pub(crate) request_timeout: Duration,
     pub(crate) compression: Compression,
 }
 
@@ -24,7 +26,8 @@ impl Terms {
         let acks = own.map_or(config.acks, |t| t.acks);
         // Brokers refuse stamps without acks=all, so a topic that asks for less goes without.
         let idempotent = config.enable_idempotence && acks == Acks::All;
-        let mode = Mode { idempotent, retries: config.retries };
+        let retries = own.map_or(config.retries, |t| t.retries);
+        let mode = Mode { idempotent, retries };
         let most = usize::try_from(config.max_in_flight_requests_per_connection).unwrap_or(usize::MAX).max(1);
         Self {
             acks,
@@ -33,11 +36,12 @@ impl Terms {
             in_flight: match () {
                 () if idempotent => most.min(REMEMBERED),
                 () if acks == Acks::Zero => usize::MAX,
-                () if config.retries == 0 => most,
+                () if retries == 0 => most,
                 () => 1,
             },
             delivery_timeout: own.map_or(config.delivery_timeout, |t| t.delivery_timeout),
-            linger: config.linger,
+            linger: own.map_or(config.linger, |t| t.linger),
+            request_timeout: own.map_or(config.request_timeout, |t| t.request_timeout),
             compression: own.map_or(config.compression, |t| t.compression),
         }
     }
@@ -67,12 +71,23 @@ mod tests {
     #[test]
     fn a_topic_with_fewer_acks_goes_without_stamps() {
         let mut config = ProducerConfig::default();
-        let (compression, delivery_timeout, batch_size) = (config.compression, Duration::from_secs(3), 1);
-        let own = TopicConfig { acks: Acks::One, compression, delivery_timeout, batch_size };
+        let delivery_timeout = Duration::from_secs(3);
+        let own = TopicConfig {
+            acks: Acks::One,
+            compression: config.compression,
+            delivery_timeout,
+            batch_size: 1,
+            linger: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(2),
+            retries: 7,
+            max_block: Duration::ZERO,
+            partitioning: crate::config::Partitioning::RoundRobin,
+        };
         config.topics.insert("metrics".into(), own);
         let terms = Terms::of(&config, "metrics");
         assert_eq!((terms.acks, terms.mode.idempotent, terms.in_flight), (Acks::One, false, 1));
-        assert_eq!(terms.delivery_timeout, delivery_timeout);
+        assert_eq!((terms.delivery_timeout, terms.mode.retries), (delivery_timeout, 7));
+        assert_eq!((terms.linger, terms.request_timeout), (Duration::from_secs(1), Duration::from_secs(2)));
         assert!(Terms::of(&config, "orders").mode.idempotent);
     }
 }

@@ -28,11 +28,13 @@ pub(crate) struct Topics {
     max_idle: Duration,
     /// Whose leaders are near.
     rack: Option<Arc<str>>,
+    /// Brokers may create them.
+    create: bool,
 }
 
 impl Topics {
-    pub(crate) fn new(producer: ProducerIx, max_idle: Duration, rack: Option<Arc<str>>) -> Self {
-        Self { producer, topics: BTreeMap::new(), idle: Timers::default(), max_idle, rack }
+    pub(crate) fn new(producer: ProducerIx, max_idle: Duration, rack: Option<Arc<str>>, create: bool) -> Self {
+        Self { producer, topics: BTreeMap::new(), idle: Timers::default(), max_idle, rack, create }
     }
 
     /// The front has records for a topic that it does not know, or that failed. What is known is told at once.
@@ -56,10 +58,11 @@ impl Topics {
         }
     }
 
-    /// Adds the topics in use. Brokers may create them: Java's producer asks for that too (contracts C-8).
+    /// Adds the topics in use. Brokers may create them unless that is switched off: Java's producer always asks for it
+    /// (contracts C-8).
     pub(crate) fn needs(&self, out: &mut Needs) {
         for (ix, _) in self.topics.iter().filter(|(_, topic)| !topic.idle) {
-            out.topics.insert(*ix, true);
+            *out.topics.entry(*ix).or_default() |= self.create;
         }
     }
 

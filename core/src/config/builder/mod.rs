@@ -113,6 +113,9 @@ impl Config {
             Section::Producer => self.producer.insert(key, given, value, origin),
             Section::Consumer => {
                 self.consumer.groupless &= key.name != "group.id";
+                if key.is_of(Section::Producer) {
+                    self.producer.insert(key, given, value, origin.clone());
+                }
                 self.consumer.entries.put(key, given, value, origin);
             }
         }

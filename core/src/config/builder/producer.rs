@@ -99,6 +99,13 @@ impl ProducerConfig {
         self
     }
 
+    /// Whether asking for a topic that does not exist may create it, if brokers create topics at all.
+    #[must_use]
+    #[doc(alias = "allow.auto.create.topics")]
+    pub fn allow_auto_create_topics(self, value: bool) -> Self {
+        self.put("allow.auto.create.topics", &value.write())
+    }
+
     /// How long to wait for the answer to a Produce request; by default as the connection's.
     #[must_use]
     #[doc(alias = "request.timeout.ms")]

@@ -78,7 +78,16 @@ impl Config {
             let layers = vec![&overrides.entries, &section.entries, &self.entries];
             let mut inner = Reader::new(Section::Producer, layers, &self.classes);
             inner.check_each();
-            config.topics.insert(name.clone(), config::TopicConfig::read(&mut inner));
+            let mut own = config::TopicConfig::read(&mut inner);
+            // A partitioner from code is a value, which no layer of text can hand down.
+            match (&overrides.partitioner, overrides.entries.get("partitioner.class")) {
+                (Some(plugin), _) => own.partitioning = Partitioning::Custom(plugin.clone()),
+                (None, Some(_)) => {}
+                (None, None) => own.partitioning.clone_from(&config.partitioning),
+            }
+            let limited = overrides.entries.get("delivery.timeout.ms").is_some();
+            check::topic(name, &mut own, limited, &mut inner);
+            config.topics.insert(name.clone(), own);
             reader.report.extend(&inner.report);
         }
         check::producer(&mut config, &mut reader);
@@ -310,8 +319,9 @@ mod tests {
         assert!(producer.topic("u").is_none());
         let weak = config.resolve_producer(&ProducerConfig::new().topic("t", TopicConfig::new().acks(Acks::One)));
         assert!(weak.unwrap_err().to_string().contains("acks of topic t contradicts enable.idempotence=true"));
-        let wrong = config.resolve_producer(&ProducerConfig::new().topic("t", TopicConfig::new().set("linger.ms", 1)));
-        assert!(wrong.unwrap_err().to_string().contains("linger.ms cannot be set for one topic"));
+        let wrong =
+            config.resolve_producer(&ProducerConfig::new().topic("t", TopicConfig::new().set("buffer.memory", 1)));
+        assert!(wrong.unwrap_err().to_string().contains("buffer.memory cannot be set for one topic"));
     }
 
     #[test]
