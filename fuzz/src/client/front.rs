@@ -321,6 +321,7 @@ impl Slot {
         Left {
             packed: self.packed.len() as u32,
             packing: 0,
+            parked: 0,
             bytes: packed as u64 + open,
             line: 0,
             open_since: self.open.map(|(_, since)| since),
