@@ -328,3 +328,104 @@ fn what_lingers_does_not_hold_up_the_end_of_a_lost_transaction() {
         expect(&cluster, &["found".to_owned()], "after it");
     }
 }
+
+/// A batch that fails costs a new epoch, or in the second protocol every transaction does: behind the last one comes another
+/// producer id, and nothing is lost or written twice.
+#[test]
+fn id_07_behind_the_last_epoch_comes_another_producer_id() {
+    for version in VERSIONS {
+        let cluster = Cluster::builder().brokers(3).transaction_version(version).first_epoch(32_762).start().unwrap();
+        cluster.create_topic("t", 3);
+        let kafka = connect(&cluster);
+        let mut producer = producer(&kafka);
+        let mut expected = Vec::new();
+        for round in 0..12 {
+            let context = format!("version {version}, round {round}");
+            let txn = producer.begin_transaction().unwrap_or_else(|e| panic!("{context}: {e:?}"));
+            let values: Vec<_> = (0..3).map(|n| format!("{round:02}-{n}")).collect();
+            fill(&txn, &values);
+            if round % 2 == 0 {
+                txn.commit().wait().unwrap_or_else(|e| panic!("{context}: {e:?}"));
+                expected.extend(values);
+            } else {
+                txn.flush().wait().unwrap();
+                cluster.fault(Api::Produce).error(87);
+                txn.send(Record::to("t").partition(0).value("refused")).wait().unwrap_err();
+                assert_eq!(txn.commit().wait().unwrap_err().kind(), ErrorKind::Aborted, "{context}");
+            }
+        }
+        producer.close().wait().unwrap();
+        expect(&cluster, &expected, &format!("version {version}"));
+        let stamps: BTreeSet<_> =
+            cluster.records("t").iter().map(|record| (record.producer_id, record.producer_epoch)).collect();
+        let ids: BTreeSet<_> = stamps.iter().map(|(id, _)| id).collect();
+        assert_eq!(ids.len(), 2, "version {version}: {stamps:?}");
+        assert!(stamps.iter().all(|(_, epoch)| (0..i16::MAX).contains(epoch)), "version {version}: {stamps:?}");
+        assert!(stamps.iter().any(|(_, epoch)| *epoch == i16::MAX - 1), "version {version}: {stamps:?}");
+        assert!(stamps.iter().any(|(_, epoch)| *epoch == 0), "version {version}: {stamps:?}");
+        kafka.close().wait().unwrap();
+    }
+}
+
+#[test]
+fn id_07_an_idempotent_producer_asks_for_another_id_behind_its_last_epoch() {
+    let cluster = Cluster::builder().first_epoch(i16::MAX - 2).start().unwrap();
+    cluster.create_topic("t", 1);
+    let kafka = connect(&cluster);
+    let producer = kafka.producer().unwrap();
+    let mut expected = Vec::new();
+    for round in 0..6 {
+        for n in 0..2 {
+            let value = format!("{round}-{n}");
+            producer.send(Record::to("t").value(&value)).wait().unwrap();
+            expected.push(value);
+        }
+        cluster.fault(Api::Produce).error(87);
+        producer.send(Record::to("t").value("refused")).wait().unwrap_err();
+    }
+    expect(&cluster, &expected, "idempotent");
+    let mut stamps: Vec<_> = cluster.records("t").iter().map(|r| (r.producer_id, r.producer_epoch)).collect();
+    stamps.dedup();
+    let (first, last) = (stamps[0], stamps[stamps.len() - 1]);
+    assert_eq!(stamps.iter().filter(|s| s.0 == first.0).map(|s| s.1).collect::<Vec<_>>(), [32_765, 32_766, 32_767]);
+    assert!(last.0 != first.0 && stamps.len() == 6, "{stamps:?}");
+    kafka.close().wait().unwrap();
+}
+
+#[test]
+fn nobody_waits_for_ever_for_a_coordinator_that_is_gone() {
+    let cluster = cluster(2, 1);
+    let kafka = connect(&cluster);
+    let section = || ProducerConfig::new().transactional_id("id").set("max.block.ms", 400);
+    let mut producer = kafka.transactional_producer_with(section()).wait().unwrap();
+    let txn = producer.begin_transaction().unwrap();
+    fill(&txn, &["one".into()]);
+    txn.flush().wait().unwrap();
+    cluster.fault(Api::EndTxn).always().error(15);
+    let commit = txn.commit();
+    let begun = Instant::now();
+    let closed = producer.close().wait();
+    assert!(begun.elapsed() >= Duration::from_millis(390) && begun.elapsed() < Duration::from_secs(10), "{closed:?}");
+    assert!(commit.wait().unwrap_err().is_outcome_unknown());
+    kafka.close().within(Duration::from_secs(1)).wait().unwrap();
+}
+
+#[test]
+fn positions_in_a_topic_do_not_become_those_of_one_that_took_its_name() {
+    let cluster = cluster(2, 1);
+    cluster.create_topic("from", 1);
+    let kafka = connect(&cluster);
+    let mut producer = producer(&kafka);
+    let group = GroupMetadata::outside("g");
+    producer.partitions_for("from").wait().unwrap();
+    let input = producer.topic("from");
+    let txn = producer.begin_transaction().unwrap();
+    txn.send(Record::to(&input).value("known")).wait().unwrap();
+    cluster.recreate_topic("from");
+    let error = txn.send_offsets(Offsets::new().with(("from", 0), 5), &group).wait().unwrap_err();
+    assert!(error.kind() == ErrorKind::Aborted && !error.is_fatal(), "{error:?}");
+    assert!(error.to_string().contains("UNKNOWN_TOPIC_ID"), "{error}");
+    txn.abort().wait().unwrap();
+    assert_eq!(cluster.committed("g", "from", 0), None);
+    kafka.close().wait().unwrap();
+}

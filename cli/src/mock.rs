@@ -28,6 +28,9 @@ pub(crate) struct Mock {
     /// Asking for an unknown topic does not create it
     #[arg(long)]
     no_auto_create: bool,
+    /// The finalized level of transaction.version: 2 (KIP-890), 1, or 0 for none
+    #[arg(long, value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(i16).range(0..=2))]
+    transaction_version: i16,
     /// Acknowledges records without storing them: for measuring producers
     #[arg(long)]
     sink: bool,
@@ -47,6 +50,7 @@ impl Mock {
             .port(self.port)
             .brokers(self.brokers)
             .default_partitions(self.default_partitions)
+            .transaction_version(self.transaction_version)
             .auto_create(!self.no_auto_create);
         if self.sink {
             cluster = cluster.sink();

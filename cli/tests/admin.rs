@@ -135,3 +135,22 @@ fn what_is_in_the_way_is_told_before_the_time_is_up() {
     assert!(err.contains(&nobody) && err.contains("; trying for another "), "{err}");
     assert!(err.contains("reaching the cluster took longer than its time limit"), "{err}");
 }
+
+#[test]
+fn the_transaction_version_of_the_mock_is_the_one_that_was_asked_for() {
+    use klamm::{Blocking, Config, Kafka, Route};
+    let name = b"transaction.version";
+    for (level, finalized) in [("0", None), ("1", Some(1)), ("2", Some(2))] {
+        let mock = Mock::start(&["--transaction-version", level]);
+        let kafka = Kafka::connect(Blocking, Config::new(mock.bootstrap.as_str())).wait().unwrap();
+        // ApiVersions 3 leaves out what is supported from level 0 on: only the finalized features name it.
+        let answer = kafka.request_bytes(Route::Any, 18, 3, b"\x04raw\x021\x00"[..].into()).wait().unwrap();
+        let found = answer.windows(name.len()).position(|part| part == name).map(|at| answer[at + name.len() + 1]);
+        assert_eq!(found, finalized, "level {level}");
+        let mut produce = klamm(&["produce", "-b", &mock.bootstrap, "-t", "t", "--transactional-id", "id"]);
+        produce.args(["--transaction-records", "2"]);
+        run(produce, b"a\nb\nc\n").ok();
+        kafka.close().wait().unwrap();
+    }
+    run(klamm(&["mock", "--transaction-version", "3"]), b"").failed(2);
+}

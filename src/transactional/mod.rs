@@ -100,13 +100,16 @@ impl TransactionalProducer {
         &self.id
     }
 
-    /// Ends, when the transactions that were begun have ended. [`within`](Op::within) limits that.
+    /// Ends, when the transactions that were begun have ended, after `max.block.ms` at the latest, or what
+    /// [`within`](Op::within) says instead: a coordinator that is gone holds nobody up for ever (Java's `close()` waits
+    /// without end). What has not ended by then is left to its coordinator: the next producer of this name, or the time-out,
+    /// ends it; a commit among it is of unknown outcome.
     ///
     /// # Errors
     /// If the client is gone. What became of records is told by the transactions, not here.
     #[must_use = "await it, or `.wait()`"]
     pub fn close(self) -> Op<()> {
-        self.producer.close()
+        self.producer.close().within(self.limit)
     }
 
     pub(crate) fn front(&self) -> &Arc<ProducerFront> {

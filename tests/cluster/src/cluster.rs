@@ -107,9 +107,15 @@ impl Builder {
         self
     }
 
-    /// The finalized level of `transaction.version`: 2 (KIP-890) or 1. Default 2.
+    /// The finalized level of `transaction.version`: 2 (KIP-890), 1, or 0: not finalized. Default 2.
     pub fn transaction_version(mut self, level: i16) -> Self {
-        self.settings.transaction_version = level.clamp(1, 2);
+        self.settings.transaction_version = level.clamp(0, 2);
+        self
+    }
+
+    /// The epoch that a new producer id begins with, to see what comes behind the last one. Default 0.
+    pub fn first_epoch(mut self, epoch: i16) -> Self {
+        self.settings.first_epoch = epoch.max(0);
         self
     }
 

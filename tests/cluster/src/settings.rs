@@ -24,8 +24,10 @@ pub struct Settings {
     pub offsets_partitions: i32,
     /// `transaction.state.log.num.partitions`. Default 50.
     pub transaction_partitions: i32,
-    /// The finalized level of `transaction.version`: 2 (KIP-890, the default) or 1.
+    /// The finalized level of `transaction.version`: 2 (KIP-890, the default), 1, or 0: not finalized.
     pub transaction_version: i16,
+    /// The epoch that a new producer id begins with; what follows the last epoch begins with 0. Default 0, as Kafka.
+    pub first_epoch: i16,
     /// `transaction.max.timeout.ms`. Default 15 min.
     pub transaction_max_timeout: Duration,
     /// `transaction.abort.timed.out.transaction.cleanup.interval.ms`. Default 100 ms (Kafka: 10 s).
@@ -90,6 +92,7 @@ impl Default for Settings {
             offsets_partitions: 50,
             transaction_partitions: 50,
             transaction_version: 2,
+            first_epoch: 0,
             transaction_max_timeout: Duration::from_secs(900),
             transaction_check: Duration::from_millis(100),
             transactional_id_expiration: Duration::from_secs(7 * 24 * 3600),

@@ -88,10 +88,10 @@ impl Producer {
         broker: BrokerId,
         response: &Response,
     ) -> Result<i32, Error> {
-        let (codes, throttle) = requests::committed(response, cx.names)?;
-        let Some(offsets) = self.transaction.as_mut().and_then(|txn| txn.offsets.front_mut()) else {
-            return Ok(throttle);
-        };
+        let first = self.transaction.as_mut().and_then(|txn| txn.offsets.front_mut());
+        let asked = first.as_ref().map_or(&[][..], |offsets| &offsets.left);
+        let (codes, throttle) = requests::committed(response, asked, cx.names)?;
+        let Some(offsets) = first else { return Ok(throttle) };
         let mut worst: Option<((crate::TopicIx, i32), ErrorCode)> = None;
         offsets.left.retain(|left| {
             let code = codes.get(&left.place).copied().unwrap_or(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS);

@@ -45,6 +45,7 @@ pub(crate) fn reaction(ask: Ask, code: ErrorCode) -> Reaction {
         | ErrorCode::OFFSET_METADATA_TOO_LARGE
         | ErrorCode::INVALID_COMMIT_OFFSET_SIZE
         | ErrorCode::UNKNOWN_TOPIC_ID
+        | ErrorCode::GROUP_ID_NOT_FOUND
             if ask == Ask::CommitOffsets =>
         {
             Abort
@@ -117,6 +118,10 @@ mod tests {
             ErrorCode::FENCED_INSTANCE_ID,
             ErrorCode::REBALANCE_IN_PROGRESS,
             ErrorCode::GROUP_AUTHORIZATION_FAILED,
+            // From version 6 on (KIP-1319).
+            ErrorCode::GROUP_ID_NOT_FOUND,
+            ErrorCode::STALE_MEMBER_EPOCH,
+            ErrorCode::UNKNOWN_TOPIC_ID,
         ];
         for code in group {
             assert_eq!(reaction(Ask::CommitOffsets, code), Reaction::Abort, "{code}");

@@ -54,7 +54,8 @@ impl Producer {
         }
         let left = asked.offsets.into_iter().map(|(tp, offset)| {
             let place = (cx.names.topic(&tp.topic), tp.partition);
-            GroupOffset { place, offset }
+            let topic_id = cx.view.topic(place.0).map(|topic| topic.id).unwrap_or_default();
+            GroupOffset { place, topic_id, offset }
         });
         txn.offsets.push_back(GroupOffsets {
             op,

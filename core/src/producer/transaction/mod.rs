@@ -14,6 +14,7 @@ pub(crate) use class::dooms;
 
 use crate::client::{EndTransaction, GroupMeta};
 use crate::error::{Error, ErrorKind};
+use crate::wire::Uuid;
 use crate::{OpId, PartitionIx, Time, TopicIx};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -83,6 +84,9 @@ pub(crate) struct Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GroupOffset {
     pub(crate) place: (TopicIx, i32),
+    /// The topic's id when the offset was handed in, zero if nobody knew it (KIP-1319): a topic of the same name that comes
+    /// later is not meant.
+    pub(crate) topic_id: Uuid,
     pub(crate) offset: crate::client::CommitOffset,
 }
 

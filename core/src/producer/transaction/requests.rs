@@ -10,7 +10,7 @@ use crate::wire::messages::txn_offset_commit::{TxnOffsetCommitRequestPartition, 
 use crate::wire::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest, TxnOffsetCommitRequest,
 };
-use crate::wire::{self, Request as _};
+use crate::wire::{self, Request as _, Uuid};
 use crate::{Error, ErrorCode, PartitionIx, TopicIx};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,6 +25,8 @@ const LAST_ADD: i16 = 3;
 const FIRST_END_V2: i16 = 5;
 /// From here on TxnOffsetCommit adds the group by itself.
 const FIRST_OFFSETS_V2: i16 = 5;
+/// From here on it names topics by their ids only (KIP-1319).
+const FIRST_OFFSETS_BY_ID: i16 = 6;
 /// From here on it names the member (KIP-447).
 const FIRST_WITH_MEMBER: i16 = 3;
 
@@ -123,18 +125,19 @@ pub(super) fn commit_offsets(
     offsets: &GroupOffsets,
     names: &Names,
 ) -> Result<Request, Error> {
-    let mut topics: BTreeMap<TopicIx, Vec<TxnOffsetCommitRequestPartition>> = BTreeMap::new();
-    for GroupOffset { place, offset } in &offsets.left {
-        topics.entry(place.0).or_default().push(TxnOffsetCommitRequestPartition {
+    let mut topics: BTreeMap<(TopicIx, Uuid), Vec<TxnOffsetCommitRequestPartition>> = BTreeMap::new();
+    for GroupOffset { place, topic_id, offset } in &offsets.left {
+        topics.entry((place.0, *topic_id)).or_default().push(TxnOffsetCommitRequestPartition {
             partition_index: place.1,
             committed_offset: offset.offset,
             committed_leader_epoch: offset.leader_epoch,
             committed_metadata: Some(offset.metadata.to_string()),
         });
     }
-    let topics = topics.into_iter().map(|(topic, partitions)| {
+    let by_id = topics.keys().all(|(_, id)| !id.is_zero());
+    let topics = topics.into_iter().map(|((topic, topic_id), partitions)| {
         let name = names.topic_name(topic).to_string();
-        TxnOffsetCommitRequestTopic { name, partitions, ..Default::default() }
+        TxnOffsetCommitRequestTopic { name, topic_id, partitions }
     });
     let mut message = TxnOffsetCommitRequest {
         transactional_id: txn.id.to_string(),
@@ -146,8 +149,9 @@ pub(super) fn commit_offsets(
     };
     let (min, max) = match txn.protocol {
         Protocol::V1 => (0, FIRST_OFFSETS_V2 - 1),
-        // Topics by name: with ids a topic that we have no id of could not be committed.
-        Protocol::V2 => (FIRST_OFFSETS_V2, FIRST_OFFSETS_V2),
+        // One topic without an id, and all go by their names.
+        Protocol::V2 if by_id => (FIRST_OFFSETS_V2, FIRST_OFFSETS_BY_ID),
+        Protocol::V2 => (FIRST_OFFSETS_V2, FIRST_OFFSETS_BY_ID - 1),
     };
     let GroupMeta { generation, member, instance, .. } = &offsets.group;
     if to.link.versions.pick(TxnOffsetCommitRequest::KEY, FIRST_WITH_MEMBER, max).is_some() {
@@ -167,12 +171,18 @@ pub(super) fn commit_offsets(
 /// What an answer says of each place, and for how long to hold back.
 type Codes<P> = (BTreeMap<P, ErrorCode>, i32);
 
-/// What TxnOffsetCommit says of each partition.
-pub(super) fn committed(response: &Response, names: &Names) -> Result<Codes<(TopicIx, i32)>, Error> {
+/// What TxnOffsetCommit says of each partition of those that were `asked`.
+pub(super) fn committed(
+    response: &Response,
+    asked: &[GroupOffset],
+    names: &Names,
+) -> Result<Codes<(TopicIx, i32)>, Error> {
     let answer = response.decode::<TxnOffsetCommitRequest>()?;
     let mut codes = BTreeMap::new();
     for topic in &answer.topics {
-        let Some(ix) = names.find_topic(&topic.name) else { continue };
+        let by_id = || asked.iter().find(|o| o.topic_id == topic.topic_id).map(|o| o.place.0);
+        let ix = if topic.topic_id.is_zero() { names.find_topic(&topic.name) } else { by_id() };
+        let Some(ix) = ix else { continue };
         codes.extend(topic.partitions.iter().map(|part| ((ix, part.partition_index), part.error_code)));
     }
     Ok((codes, answer.throttle_time_ms))

@@ -25,7 +25,7 @@ fn end(generation: u64, commit: bool) -> EndTransaction {
 
 fn offsets(generation: u64) -> GroupOffsets {
     let offset = CommitOffset { offset: 7, leader_epoch: -1, metadata: "".into() };
-    let left = vec![GroupOffset { place: (TopicIx(0), 0), offset }];
+    let left = vec![GroupOffset { place: (TopicIx(0), 0), topic_id: Uuid::ZERO, offset }];
     GroupOffsets { op: OpId(9), generation, group: GroupMeta { group: "g".into(), ..GroupMeta::default() }, left }
 }
 

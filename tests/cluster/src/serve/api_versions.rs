@@ -71,6 +71,7 @@ impl Serve for ApiVersionsRequest {
             finalized_features: FEATURES
                 .iter()
                 .map(|&(name, .., fresh)| (name, if name == TRANSACTION_VERSION { transactions } else { fresh }))
+                .filter(|(_, level)| *level > 0)
                 .map(|(name, level)| FinalizedFeatureKey {
                     name: name.to_owned(),
                     max_version_level: level,

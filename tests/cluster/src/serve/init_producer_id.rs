@@ -37,7 +37,10 @@ impl State {
             (request.producer_id != -1).then_some(Identity { id: request.producer_id, epoch: request.producer_epoch });
         let (now, v2) = (self.mono, self.settings.transaction_version >= 2);
         let next = match known {
-            None => Init::Ready(Transaction::new(self.new_producer_id(call.broker), timeout, now)),
+            None => {
+                let identity = Identity { id: self.new_producer_id(call.broker), epoch: self.settings.first_epoch };
+                Init::Ready(Transaction::new(identity, timeout, now))
+            }
             Some(known) => {
                 let fresh = || self.new_producer_id(call.broker);
                 known.init(given, timeout, fresh, v2, now)?
@@ -73,7 +76,7 @@ impl Serve for InitProducerIdRequest {
         }
         match self.transactional_id.as_deref() {
             None => {
-                let identity = Identity { id: state.new_producer_id(call.broker), epoch: 0 };
+                let identity = Identity { id: state.new_producer_id(call.broker), epoch: state.settings.first_epoch };
                 Answer::Now(ready(identity))
             }
             Some("") => Answer::Now(failed(ErrorCode::INVALID_REQUEST)),

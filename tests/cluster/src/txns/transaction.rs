@@ -97,9 +97,9 @@ pub(crate) enum End {
 
 impl Transaction {
     /// 5.2: a transactional id that nobody knew; what the caller believes to have is not looked at.
-    pub(crate) fn new(id: i64, timeout: Duration, now: Time) -> Self {
+    pub(crate) fn new(identity: Identity, timeout: Duration, now: Time) -> Self {
         Self {
-            identity: Identity { id, epoch: 0 },
+            identity,
             last_epoch: -1,
             previous_id: -1,
             next_id: -1,

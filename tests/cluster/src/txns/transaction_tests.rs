@@ -7,7 +7,7 @@ const AT: Moment = Moment { mono: NOW, wall: 77 };
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn made(phase: Phase, epoch: i16, last_epoch: i16) -> Transaction {
-    let mut made = Transaction::new(9, LIMIT, NOW);
+    let mut made = Transaction::new(by(9, 0), LIMIT, NOW);
     made.phase = phase;
     made.identity.epoch = epoch;
     made.last_epoch = last_epoch;
