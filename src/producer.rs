@@ -152,7 +152,7 @@ impl Producer {
         })
     }
 
-    /// The partitions of a topic, fresh from a broker.
+    /// The partitions of a topic as the client knows them; a broker is asked if it knows none.
     #[doc(alias = "partitionsFor")]
     #[must_use = "await it, or `.wait()`"]
     pub fn partitions_for(&self, topic: &str) -> Op<Vec<PartitionInfo>> {
@@ -298,6 +298,7 @@ impl Topic {
     /// Why the topic cannot be had.
     #[must_use = "await it, or `.wait()`"]
     pub fn ready(&self) -> Op<()> {
+        self.slot.look_for();
         until(&self.slot.shared.front, "fetching the topic's metadata", Ready(self.slot.clone()))
             .within(self.slot.settings.max_block)
     }

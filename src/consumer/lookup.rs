@@ -72,7 +72,7 @@ impl Consumer {
         })
     }
 
-    /// The partitions of a topic, fresh from a broker.
+    /// The partitions of a topic as the client knows them; a broker is asked if it knows none.
     ///
     /// # Errors
     /// `UnknownTopic`, `Authorization`, `Timeout`.

@@ -10,7 +10,6 @@ use super::transaction::Transactions;
 use super::{Front, locked, yield_point};
 use crate::interceptor::Interceptors;
 use crate::partitioning::Choice;
-use klamm_core::client::Command;
 use klamm_core::codec::Compression;
 use klamm_core::config::{ProducerConfig, TimestampPrecision};
 use klamm_core::producer::Memory;
@@ -372,12 +371,7 @@ impl ProducerFront {
             }
         };
         if new {
-            let front = &self.shared.front;
-            let asked =
-                front.push(super::inbox::Input::Command(front.op(), None, Command::Topic(self.shared.ix, name)));
-            if let Err(error) = asked {
-                topic.refuse(error);
-            }
+            topic.look_for();
         }
         topic
     }

@@ -11,7 +11,7 @@ use super::topics::TopicSlot;
 use super::*;
 use crate::delivery::Delivery;
 use crate::partitioning::Choice;
-use klamm_core::client::{PartitionShape, TopicShape};
+use klamm_core::client::{Command, PartitionShape, TopicShape};
 use klamm_core::codec::{Codec, Compression, Decompressor};
 use klamm_core::config::ProducerConfig;
 use klamm_core::driver::Clock;
@@ -294,6 +294,31 @@ fn a_topic_that_cannot_be_had_fails_its_own_records_only() {
     rig.topic.fail_waiting(&Error::new(ErrorKind::Authorization, "no"), &mut wakers);
     assert_eq!(here.try_result().unwrap().unwrap_err().kind(), ErrorKind::Authorization);
     assert!(!elsewhere.is_ready());
+}
+
+#[test]
+fn a_topic_that_could_not_be_had_is_looked_for_again_by_whoever_wants_it_next() {
+    let rig = rig(|s| s.max_block = Duration::from_secs(60));
+    let asked = || {
+        let mut inputs = Vec::new();
+        rig.producer.shared.front.inbox.swap(&mut inputs);
+        inputs.iter().filter(|input| matches!(input, inbox::Input::Command(_, _, Command::Topic(..)))).count()
+    };
+    let mut wakers = Wakers::new();
+    assert_eq!(asked(), 1, "its first use");
+    drop((rig.send(b"v"), rig.send(b"w")));
+    assert_eq!(asked(), 0, "it is being looked for");
+    rig.topic.fail_waiting(&Error::new(ErrorKind::Authorization, "no"), &mut wakers);
+    let again = rig.send(b"v");
+    assert_eq!((asked(), again.is_ready()), (1, false), "that answer was final");
+    rig.time.fetch_add(61_000_000_000, Ordering::Relaxed);
+    rig.topic.expire(rig.now().mono, &mut wakers);
+    assert!(again.is_ready());
+    let last = rig.send(b"v");
+    assert_eq!(asked(), 1, "nobody knows for how long the core goes on");
+    rig.publish(1);
+    drop((last, rig.send(b"w")));
+    assert_eq!(asked(), 0, "it is known");
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 use super::ack::Wakers;
 use super::append::Refusal;
+use super::inbox::Input;
 use super::line::{Kept, Parts, Ticket, Waiting};
 use super::producer::{OPEN, ProducerShared, Settings};
 use super::slot::Slot;
 use super::sticky::Sticky;
 use super::{locked, yield_point};
 use crate::partitioning::Choice;
-use klamm_core::client::TopicShape;
+use klamm_core::client::{Command, TopicShape};
 use klamm_core::producer::{Placement, Scheme, partition_for_key};
 use klamm_core::{Error, ErrorKind, PartitionIx};
 use std::collections::VecDeque;
@@ -26,6 +27,8 @@ type Chunk = Box<[OnceLock<Arc<Slot>>]>;
 struct Unplaced {
     line: VecDeque<Waiting>,
     wakers: Vec<Waker>,
+    /// The core looks for the topic: it was asked to, and has not given up.
+    asked: bool,
     /// Why the topic cannot be had; the next answer may say otherwise.
     error: Option<Error>,
     /// The last answer about the topic, if it was an error that may pass.
@@ -169,6 +172,23 @@ impl TopicSlot {
         .with_partition(partition)
     }
 
+    /// Has the core look for the topic, unless it does: it stops when a broker's answer is final, and when nobody has used the
+    /// topic for long.
+    pub(crate) fn look_for(&self) {
+        {
+            let mut unplaced = locked(&self.unplaced);
+            if self.count() > 0 || std::mem::replace(&mut unplaced.asked, true) {
+                return;
+            }
+            unplaced.error = None;
+        }
+        let front = &self.shared.front;
+        let command = Command::Topic(self.shared.ix, self.name.clone());
+        if let Err(error) = front.push(Input::Command(front.op(), None, command)) {
+            self.refuse(error);
+        }
+    }
+
     /// Puts a record in line until the topic is known. `Ok(None)`: it is known by now, try again.
     pub(crate) fn wait_for_topic(&self, parts: &Parts<'_>) -> Result<Option<Arc<Ticket>>, Refusal> {
         let shared = &self.shared;
@@ -201,6 +221,7 @@ impl TopicSlot {
             waiting.withdraw();
             return Err(Refusal::Closed(error));
         }
+        self.look_for();
         shared.deadline_at(deadline);
         shared.front.signal.notify();
         Ok(Some(ticket))
@@ -269,6 +290,7 @@ impl TopicSlot {
         let failed = {
             let mut unplaced = locked(&self.unplaced);
             unplaced.error = Some(error.clone());
+            unplaced.asked = false;
             wakers.append(&mut unplaced.wakers);
             std::mem::take(&mut unplaced.line)
         };
@@ -310,6 +332,7 @@ impl TopicSlot {
             let mut unplaced = locked(&self.unplaced);
             while unplaced.line.front().is_some_and(|waiting| waiting.deadline <= now) {
                 late.extend(unplaced.line.pop_front());
+                unplaced.asked = false;
             }
             if let Some(next) = unplaced.line.front() {
                 self.shared.deadline_at(next.deadline);

@@ -82,7 +82,7 @@ impl TransactionalProducer {
         self.producer.topic(name)
     }
 
-    /// The partitions of a topic, fresh from a broker.
+    /// The partitions of a topic as the client knows them; a broker is asked if it knows none.
     #[doc(alias = "partitionsFor")]
     #[must_use = "await it, or `.wait()`"]
     pub fn partitions_for(&self, topic: &str) -> Op<Vec<PartitionInfo>> {
