@@ -9,6 +9,7 @@ use crate::world::{Shared, World, lock};
 use klamm::Runtime;
 use klamm::internal::MakeEngine;
 use klamm_cluster::{Cluster, StoredRecord};
+use klamm_core::Time;
 use klamm_core::driver::{Driver, Net};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// No run takes longer, in virtual time: whoever still waits then waits for ever.
@@ -33,6 +34,15 @@ pub struct Sim {
     world: Shared,
     seed: u64,
     clients: Rc<Cell<u64>>,
+    fate: Rc<Fate>,
+}
+
+/// What befalls the drivers of all clients, beside the network.
+#[derive(Default)]
+struct Fate {
+    dead: Cell<bool>,
+    frozen_until: Cell<Duration>,
+    wakers: RefCell<Vec<Waker>>,
 }
 
 thread_local!(static CURRENT: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) });
@@ -51,6 +61,7 @@ impl Sim {
             world: Arc::new(Mutex::new(World::new(seed, without))),
             seed,
             clients: Rc::default(),
+            fate: Rc::default(),
         }
     }
 
@@ -77,6 +88,17 @@ impl Sim {
     /// The seed of this run, for choices of the test's own.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Drops the drivers of all clients, wherever they are: what is theirs ends, as at the end of a runtime.
+    pub fn kill_clients(&self) {
+        self.fate.dead.set(true);
+        self.fate.wakers.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// No client's driver runs for so long, as in a process that is stopped; brokers and applications go on.
+    pub fn freeze_clients(&self, time: Duration) {
+        self.fate.frozen_until.set(self.elapsed() + time);
     }
 
     /// Runs a task beside the others.
@@ -136,7 +158,22 @@ impl Runtime for &Sim {
         let net = SimNet::new(&self.world);
         let engine = make.make(net.clock());
         let mut driver = Driver::new(engine, net);
-        self.executor.spawn(std::future::poll_fn(move |cx| driver.poll(cx)));
+        let (fate, world) = (self.fate.clone(), self.world.clone());
+        let mut known = false;
+        self.executor.spawn(std::future::poll_fn(move |cx| {
+            if fate.dead.get() {
+                return Poll::Ready(());
+            }
+            if !std::mem::replace(&mut known, true) {
+                fate.wakers.borrow_mut().push(cx.waker().clone());
+            }
+            let until = fate.frozen_until.get();
+            if lock(&world).now().mono < Time::ZERO + until {
+                lock(&world).wake_at(Time::ZERO + until, cx.waker().clone());
+                return Poll::Pending;
+            }
+            driver.poll(cx)
+        }));
         Ok(())
     }
 

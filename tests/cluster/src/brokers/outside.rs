@@ -41,6 +41,11 @@ impl Brokers {
         self.state.settings.metadata_lag = metadata;
     }
 
+    /// The epoch that producer ids without transactions begin with, from now on.
+    pub fn set_first_epoch(&mut self, epoch: i16) {
+        self.state.settings.first_epoch = epoch.max(0);
+    }
+
     /// How long a crashed broker stays listed and stays leader, from now on.
     pub fn set_broker_session(&mut self, session: Duration) {
         self.state.settings.broker_session = session;

@@ -128,6 +128,34 @@ fn pr_12_a_topic_created_anew_while_it_is_written_to_gets_nothing_twice() {
 }
 
 #[test]
+fn pr_12_what_may_be_in_the_log_of_a_deleted_topic_does_not_go_to_the_new_one() {
+    scenario(|sim| async move {
+        sim.cluster().create_topic("t", 1);
+        let kafka = kafka(&sim).await;
+        let producer = producer(&kafka, |c| c.set("request.timeout.ms", 1_000).set("delivery.timeout.ms", 40_000));
+        producer.send(Record::to("t").value("s-0")).await.expect("written");
+        match sim.seed() % 3 {
+            0 => sim.cluster().fault(Api::Produce).times(1).silence_after_apply(),
+            1 => sim.cluster().fault(Api::Produce).times(1).delay(ms(3_000)),
+            _ => sim.cluster().fault(Api::Produce).times(1).disconnect_after_apply(),
+        }
+        // Nobody is told of the new topic before the old one took the record.
+        let doubtful = producer.send(Record::to("t").value("s-1"));
+        while log(&sim, "t").len() < 2 {
+            sim.sleep(ms(1)).await;
+        }
+        sim.cluster().recreate_topic("t");
+        let outcome = doubtful.await;
+        producer.send(Record::to("t").value("s-2")).await.expect("the new one is written to");
+        assert_eq!(log(&sim, "t"), ["s-2"]);
+        assert!(
+            outcome.as_ref().is_ok_and(|_| true) || outcome.as_ref().is_err_and(klamm::Error::possibly_written),
+            "{outcome:?}"
+        );
+    });
+}
+
+#[test]
 fn pr_23_what_is_in_the_log_is_what_was_sent_also_when_batches_expire_on_the_wire() {
     scenario(|sim| async move {
         sim.cluster().create_topic("t", 1);

@@ -1,6 +1,6 @@
 //! What scenarios have in common.
 
-use klamm::{Batch, Config, Consumer, ConsumerConfig, Error, Kafka, Producer, ProducerConfig, Record};
+use klamm::{Batch, Config, Consumer, ConsumerConfig, Delivery, Error, Kafka, Producer, ProducerConfig, Record};
 use klamm_sim::workload::{Sent, reader};
 use klamm_sim::{Faults, Sim};
 use std::future::Future;
@@ -20,12 +20,29 @@ pub(crate) fn scenario<F: Future<Output = ()> + 'static>(app: impl Fn(Sim) -> F)
     });
 }
 
+/// The same under few seeds: for what does not hang on the order of events.
+pub(crate) fn few<F: Future<Output = ()> + 'static>(app: impl Fn(Sim) -> F) {
+    klamm_sim::check(0..4, |sim| {
+        sim.faults(Faults::slowness().until(Duration::from_secs(3600)));
+        app(sim)
+    });
+}
+
+/// Runs a scenario under few seeds on a network that delivers everything whole after 200 us: time means something there.
+pub(crate) fn steady<F: Future<Output = ()> + 'static>(app: impl Fn(Sim) -> F) {
+    klamm_sim::check(0..4, app);
+}
+
 pub(crate) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
 pub(crate) async fn kafka(sim: &Sim) -> Kafka {
-    Kafka::connect(sim, Config::new(sim.cluster().bootstrap())).await.expect("the cluster answers")
+    kafka_with(sim, |c| c).await
+}
+
+pub(crate) async fn kafka_with(sim: &Sim, change: impl FnOnce(Config) -> Config) -> Kafka {
+    Kafka::connect(sim, change(Config::new(sim.cluster().bootstrap()))).await.expect("the cluster answers")
 }
 
 pub(crate) fn producer(kafka: &Kafka, change: impl FnOnce(ProducerConfig) -> ProducerConfig) -> Producer {
@@ -83,6 +100,31 @@ pub(crate) async fn send_all(
         results.push((value, delivery.await.map(drop)));
     }
     results
+}
+
+/// What became of deliveries, each by the value that was sent.
+pub(crate) async fn outcomes(sent: impl IntoIterator<Item = (String, Delivery)>) -> Vec<Sent> {
+    let mut results = Vec::new();
+    for (value, delivery) in sent {
+        results.push((value, delivery.await.map(drop)));
+    }
+    results
+}
+
+/// Sends values of a sender to a partition without waiting for them.
+pub(crate) fn send_to(
+    producer: &Producer,
+    topic: &str,
+    partition: i32,
+    sender: &str,
+    values: std::ops::Range<u64>,
+) -> Vec<(String, Delivery)> {
+    let send = |i| {
+        let value = format!("{sender}-{i}");
+        let delivery = producer.send(Record::to(topic).partition(partition).value(&value));
+        (value, delivery)
+    };
+    values.map(send).collect()
 }
 
 /// Partition, offset and value of each record.
