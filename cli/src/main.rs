@@ -17,6 +17,7 @@ mod produce;
 mod stop;
 mod table;
 mod topics;
+mod transactions;
 mod usage;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,7 @@ enum Command {
     Topics(topics::Topics),
     Cluster(cluster::Cluster),
     Groups(groups::Groups),
+    Transactions(transactions::Transactions),
     Acls(acls::Acls),
     Configs(configs::Configs),
     Mock(mock::Mock),
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Topics(command) => command.run(),
         Command::Cluster(command) => command.run(),
         Command::Groups(command) => command.run(),
+        Command::Transactions(command) => command.run(),
         Command::Acls(command) => command.run(),
         Command::Configs(command) => command.run(),
         Command::Mock(command) => command.run(),

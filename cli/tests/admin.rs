@@ -89,6 +89,33 @@ fn groups_that_nobody_knows_are_a_failure() {
 }
 
 #[test]
+fn transactional_ids_are_listed_described_and_fenced() {
+    let mock = Mock::start(&["--topic", "t:2"]);
+    let heads = ["TRANSACTIONAL_ID", "COORDINATOR", "PRODUCER_ID", "STATE"];
+    assert_eq!(lines(&mock.run(&["transactions", "list"]).ok()), [heads]);
+    let produce = ["produce", "-t", "t", "--transactional-id", "pay", "-b", &mock.bootstrap];
+    run(klamm(&produce), b"one\ntwo\n").ok();
+    let listed = mock.run(&["transactions", "list", "--state", "CompleteCommit", "--matching", "p.y"]).ok();
+    assert_eq!(lines(&listed)[1][..2], ["pay", "1"]);
+    assert_eq!(lines(&mock.run(&["transactions", "list", "--state", "ongoing"]).ok()).len(), 1);
+    mock.run(&["transactions", "list", "--state", "Tired"]).failed(2);
+
+    let out = mock.run(&["transactions", "producers", "t", "-J"]).ok();
+    let known: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    assert_eq!((&known["topic"], &known["start_offset"]), (&"t".into(), &serde_json::Value::Null));
+    assert_eq!(lines(&mock.run(&["transactions", "producers", "t", "--open"]).ok()).len(), 1);
+    assert_eq!(lines(&mock.run(&["transactions", "find-hanging", "--idle-for", "0"]).ok()).len(), 1);
+    let err = mock.run(&["transactions", "abort", "t", "0", "--start-offset", "0"]).failed(1);
+    assert!(err.contains("no open transaction of t-0"), "{err}");
+
+    let fenced = mock.run(&["transactions", "fence", "pay"]);
+    assert!(fenced.err.contains("pay fenced"), "{fenced:?}");
+    let out = mock.run(&["transactions", "describe", "pay"]).ok();
+    assert_eq!(lines(&out)[1][4], "Empty");
+    assert!(mock.run(&["transactions", "describe", "nobody"]).failed(1).contains("TRANSACTIONAL_ID_NOT_FOUND"));
+}
+
+#[test]
 fn wrong_usage_is_told_from_failure() {
     let mock = Mock::start(&[]);
     run(klamm(&["cluster"]), b"").failed(2);

@@ -1,4 +1,4 @@
-//! Administration: topics, groups, ACLs, configurations, the cluster.
+//! Administration: topics, groups, transactions, ACLs, configurations, the cluster.
 //!
 //! Each operation of Java's `Admin` is a method of [`Admin`]. What it returns *is* the operation's options: chain them,
 //! then `.await` it on any executor or `.wait()` for it on any thread of yours.
@@ -17,6 +17,8 @@
 
 #[macro_use]
 mod op;
+#[macro_use]
+mod words;
 
 mod acls;
 mod cluster;
@@ -24,21 +26,27 @@ mod configs;
 mod groups;
 mod results;
 mod topics;
+mod transactions;
 
 pub use acls::{CreateAcls, DeleteAcls, DescribeAcls};
 pub use cluster::DescribeCluster;
 pub use configs::{ConfigEntries, DescribeConfigs, IncrementalAlterConfigs};
 pub use groups::{DescribeConsumerGroups, GroupState, GroupType, ListConsumerGroups};
 pub use klamm_core::admin::types::{
-    AclBinding, AclFilter, AclOperation, AclPermission, ClusterDescription, ClusterNode, ConfigChange, ConfigEntry,
-    ConfigOperation, ConfigResource, ConfigResourceType, ConfigSource, ConfigSynonym, CreatedTopic, GroupDescription,
-    GroupListing, GroupMember, NewPartitions, NewTopic, PatternType, Resource, ResourceType,
+    AbortTransactionSpec, AclBinding, AclFilter, AclOperation, AclPermission, ClusterDescription, ClusterNode,
+    ConfigChange, ConfigEntry, ConfigOperation, ConfigResource, ConfigResourceType, ConfigSource, ConfigSynonym,
+    CreatedTopic, FencedProducer, GroupDescription, GroupListing, GroupMember, NewPartitions, NewTopic, PatternType,
+    ProducerState, Resource, ResourceType, TransactionDescription, TransactionListing,
 };
 pub use klamm_core::client::{TopicName, TopicPartition};
 pub use klamm_core::wire::Uuid;
 pub use results::Results;
 pub use topics::{
     CreatePartitions, CreateTopics, DeleteTopics, DescribeTopics, ListTopics, TopicDescription, TopicListing,
+};
+pub use transactions::{
+    AbortTransaction, DescribeProducers, DescribeTransactions, FenceProducers, ForceTerminateTransaction,
+    ListTransactions, TransactionState,
 };
 
 use crate::kafka::Handle;

@@ -9,6 +9,7 @@ macro_rules! op {
         $name:ident {
             flags { $($(#[$flag_doc:meta])* $flag:ident,)* }
             lists { $($(#[$list_doc:meta])* $list:ident: $list_ty:ty,)* }
+            $(values { $($(#[$value_doc:meta])* $value:ident($given:ident: $given_ty:ty) = $turn:expr => $value_ty:ty,)* })?
         }
         |$op:ident| $start:expr
     ) => {
@@ -23,6 +24,7 @@ macro_rules! op {
                     $($field: $make,)*
                     $($flag: false,)*
                     $($list: Vec::new(),)*
+                    $($($value: None,)*)?
                 }
             }
         }
@@ -40,6 +42,7 @@ macro_rules! op {
             $($field: $field_ty,)*
             $($flag: bool,)*
             $($list: Vec<$list_ty>,)*
+            $($($value: Option<$value_ty>,)*)?
         }
 
         impl $name {
@@ -57,6 +60,13 @@ macro_rules! op {
                     self
                 }
             )*
+            $($(
+                $(#[$value_doc])*
+                pub fn $value(mut self, $given: $given_ty) -> Self {
+                    self.$value = Some($turn);
+                    self
+                }
+            )*)?
 
             /// Limits the operation, from its start, instead of `default.api.timeout.ms`.
             #[doc(alias = "timeoutMs")]

@@ -1,129 +1,31 @@
 //! Administration: one operation is a list of items, each sent where it belongs, retried and answered on its own.
 
 mod acl;
+mod ask;
 mod config;
 mod group;
+mod item;
 mod older;
+mod request;
 mod topic;
+mod transaction;
 pub mod types;
 
+pub use request::{AdminReply, AdminRequest, Value};
 pub use types::*;
 
+use crate::client::Reply;
 use crate::client::role::{
-    CoordinatorKind, Cx, Known, Lane, LinkFacts, Needs, News, Owner, Request, RequestError, Response, RoleMachine, Tag,
+    Cx, Known, Lane, LinkFacts, Needs, News, Owner, Request, RequestError, Response, RoleMachine, Tag,
 };
-use crate::client::{Reply, TopicName};
-use crate::cluster::Coordinator;
 use crate::config::ClientConfig;
-use crate::error::{Action, admin_class};
+use crate::error::{Action, admin_class, is_stale_metadata};
 use crate::metadata::Diff;
 use crate::wire;
-use crate::wire::messages::*;
 use crate::{BrokerId, Error, ErrorCode, ErrorKind, OpId, Time, Wake, Why};
+use item::{Item, Target};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
-
-/// An administrative operation. Its reply has one result per item, in this order.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum AdminRequest {
-    /// Creates topics: [`Value::Created`].
-    CreateTopics {
-        /// The items.
-        topics: Vec<NewTopic>,
-        /// Only checks whether it could.
-        validate_only: bool,
-    },
-    /// Deletes topics: [`Value::Unit`].
-    DeleteTopics(Vec<TopicName>),
-    /// Adds partitions: [`Value::Unit`].
-    CreatePartitions {
-        /// The items.
-        topics: Vec<(Arc<str>, NewPartitions)>,
-        /// Only checks whether it could.
-        validate_only: bool,
-    },
-    /// Describes topics: [`Value::Topic`].
-    DescribeTopics {
-        /// The items.
-        topics: Vec<TopicName>,
-        /// Also says what this user may do with them.
-        authorized_operations: bool,
-    },
-    /// Describes the cluster, one item: [`Value::Cluster`].
-    DescribeCluster {
-        /// Also says what this user may do with it.
-        authorized_operations: bool,
-        /// Also lists brokers that are registered but do not serve.
-        fenced_brokers: bool,
-    },
-    /// Lists groups, one item per broker: [`Value::Groups`].
-    ListGroups {
-        /// Only those in one of these states; all if empty.
-        states: Vec<Arc<str>>,
-        /// Only those of one of these types; all if empty.
-        types: Vec<Arc<str>>,
-    },
-    /// Describes groups: [`Value::Group`].
-    DescribeGroups {
-        /// The items.
-        groups: Vec<Arc<str>>,
-        /// Also says what this user may do with them.
-        authorized_operations: bool,
-    },
-    /// Creates ACLs: [`Value::Unit`].
-    CreateAcls(Vec<AclBinding>),
-    /// Lists ACLs, one item: [`Value::Acls`].
-    DescribeAcls(AclFilter),
-    /// Deletes the ACLs that each filter matches: [`Value::Acls`].
-    DeleteAcls(Vec<AclFilter>),
-    /// Reads configurations: [`Value::Configs`].
-    DescribeConfigs {
-        /// The items.
-        resources: Vec<ConfigResource>,
-        /// Also lists the values behind the values.
-        synonyms: bool,
-        /// Also explains them.
-        documentation: bool,
-    },
-    /// Changes configurations: [`Value::Unit`].
-    AlterConfigs {
-        /// The items.
-        changes: Vec<(ConfigResource, Vec<ConfigChange>)>,
-        /// Only checks whether it could.
-        validate_only: bool,
-    },
-}
-
-/// What one item came to.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Value {
-    /// It is done.
-    Unit,
-    /// A created topic.
-    Created(CreatedTopic),
-    /// A described topic.
-    Topic(TopicDescription),
-    /// The cluster.
-    Cluster(ClusterDescription),
-    /// One broker's groups.
-    Groups(Vec<GroupListing>),
-    /// A described group.
-    Group(GroupDescription),
-    /// Access control lists.
-    Acls(Vec<AclBinding>),
-    /// A configuration.
-    Configs(Vec<ConfigEntry>),
-}
-
-/// The results of an operation, one per item.
-#[derive(Clone, Debug)]
-pub struct AdminReply {
-    /// In the order of the request's items; of `ListGroups` one per broker.
-    pub items: Vec<Result<Value, Error>>,
-}
 
 /// What a broker said of one item.
 #[derive(Debug)]
@@ -138,25 +40,6 @@ impl Answer {
     pub(super) fn new(item: usize, code: ErrorCode, message: Option<String>, value: Value) -> Self {
         Self { item, code, message, value }
     }
-}
-
-/// Where an item is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Target {
-    Controller,
-    Any,
-    Broker(BrokerId),
-    Coordinator(Arc<str>),
-}
-
-#[derive(Debug)]
-struct Item {
-    target: Target,
-    due: Time,
-    attempts: u32,
-    asked: bool,
-    last: Option<Error>,
-    result: Option<Result<Value, Error>>,
 }
 
 #[derive(Debug)]
@@ -191,8 +74,8 @@ impl Admin {
     }
 
     pub(crate) fn handle_request(&mut self, cx: &mut Cx<'_>, op: OpId, request: AdminRequest) {
-        let fan_out = matches!(request, AdminRequest::ListGroups { .. });
-        let items = targets(&request).into_iter().map(Item::new).collect();
+        let fan_out = request.asks_all();
+        let items = item::targets(&request, cx.names).into_iter().map(Item::new).collect();
         self.open.insert(op, Operation { request, items, fan_out, by_metadata: false });
         self.spread(cx, op);
         self.finish(cx, op);
@@ -233,14 +116,26 @@ impl Admin {
             }
             let error = refusal(answer.code, answer.message, api);
             item.last = Some(error.clone());
+            if let Target::Leader(topic, _) = item.target {
+                let unknown = item.is_unknown(answer.code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+                if is_stale_metadata(answer.code) && !unknown {
+                    cx.news.push(News::Stale { topic, code: answer.code, leader_epoch: None });
+                    item.retry(cx, backoff);
+                    continue;
+                }
+            }
             match admin_class(answer.code) {
                 Action::Retry | Action::Refresh => item.retry(cx, backoff),
                 Action::Rediscover => {
-                    if let (Target::Coordinator(key), Some(broker)) = (&item.target, cx_coordinator(cx, &item.target)) {
-                        let (kind, key) = (CoordinatorKind::Group, key.clone());
-                        cx.news.push(News::CoordinatorLost { kind, key, broker });
-                    } else {
-                        cx.news.push(News::ClusterStale);
+                    let found = match &item.target {
+                        Target::Coordinator(kind, key) => {
+                            Some((*kind, key.clone(), cx.coordinators.get(*kind, key).broker()))
+                        }
+                        _ => None,
+                    };
+                    match found {
+                        Some((kind, key, Some(broker))) => cx.news.push(News::CoordinatorLost { kind, key, broker }),
+                        _ => cx.news.push(News::ClusterStale),
                     }
                     item.retry(cx, backoff);
                 }
@@ -310,93 +205,6 @@ impl Admin {
         self.asked.insert(tag.token, (op, which));
         Ok(request)
     }
-
-    fn build(&mut self, link: &LinkFacts<'_>, op: OpId, mut which: Vec<usize>) -> Result<Request, (Vec<usize>, Error)> {
-        macro_rules! send {
-            ($api:ty, |$v:ident| $make:expr) => {{
-                let $v = link.version::<$api>().ok_or_else(|| (which.clone(), link.unsupported::<$api>()))?;
-                let request = $make;
-                self.send(link, op, which, $v, &request)
-            }};
-        }
-        let millis = self.millis();
-        let Some(request) = self.open.get(&op).map(|o| o.request.clone()) else {
-            return Err((which, Error::new(ErrorKind::Closed, "the operation has ended")));
-        };
-        match &request {
-            AdminRequest::CreateTopics { topics, validate_only } => {
-                older::has_no_defaults(topics, &which, link)?;
-                send!(CreateTopicsRequest, |v| topic::create(topics, &which, *validate_only, millis))
-            }
-            AdminRequest::DeleteTopics(topics) => {
-                let version = link.version::<DeleteTopicsRequest>().unwrap_or(0);
-                older::knows_names_only(topics, &which, version, topic::FIRST_DELETE_BY_ID)?;
-                send!(DeleteTopicsRequest, |v| topic::delete(topics, &which, v, millis))
-            }
-            AdminRequest::CreatePartitions { topics, validate_only } => {
-                send!(CreatePartitionsRequest, |v| topic::grow(topics, &which, *validate_only, millis))
-            }
-            AdminRequest::DescribeTopics { topics, authorized_operations } => {
-                let version = link.version::<MetadataRequest>().unwrap_or(0);
-                older::knows_names_only(topics, &which, version, topic::FIRST_DESCRIBE_BY_ID)?;
-                let by_id = |n: &usize| matches!(topics.get(*n), Some(TopicName::Id(_)));
-                let first = which.first().is_some_and(by_id);
-                which.retain(|n| by_id(n) == first);
-                send!(MetadataRequest, |v| topic::describe(topics, &which, v, *authorized_operations))
-            }
-            AdminRequest::DescribeCluster { authorized_operations, fenced_brokers } => {
-                older::tells_no_fenced_brokers(*fenced_brokers, &which, link)?;
-                let by_metadata = link.version::<DescribeClusterRequest>().is_none();
-                if let Some(operation) = self.open.get_mut(&op) {
-                    operation.by_metadata = by_metadata;
-                }
-                if by_metadata {
-                    return send!(MetadataRequest, |v| group::cluster_metadata(v, *authorized_operations));
-                }
-                send!(DescribeClusterRequest, |v| group::cluster(*authorized_operations, *fenced_brokers))
-            }
-            AdminRequest::ListGroups { states, types } => {
-                older::tells_no_states(states, types, &which, link)?;
-                send!(ListGroupsRequest, |v| group::list(states, types, v))
-            }
-            AdminRequest::DescribeGroups { groups, authorized_operations } => {
-                send!(DescribeGroupsRequest, |v| group::describe(groups, &which, v, *authorized_operations))
-            }
-            AdminRequest::CreateAcls(acls) => send!(CreateAclsRequest, |v| acl::create(acls, &which)),
-            AdminRequest::DescribeAcls(filter) => send!(DescribeAclsRequest, |v| acl::describe(filter)),
-            AdminRequest::DeleteAcls(filters) => send!(DeleteAclsRequest, |v| acl::delete(filters, &which)),
-            AdminRequest::DescribeConfigs { resources, synonyms, documentation } => {
-                send!(DescribeConfigsRequest, |v| config::describe(resources, &which, *synonyms, *documentation, v))
-            }
-            AdminRequest::AlterConfigs { changes, validate_only } => {
-                send!(IncrementalAlterConfigsRequest, |v| config::alter(changes, &which, *validate_only))
-            }
-        }
-    }
-
-    fn read(&self, op: OpId, which: &[usize], broker: BrokerId, r: &Response) -> Result<Vec<Answer>, Error> {
-        let Some(operation) = self.open.get(&op) else { return Ok(Vec::new()) };
-        match &operation.request {
-            AdminRequest::CreateTopics { topics, .. } => topic::created(r, topics, which),
-            AdminRequest::DeleteTopics(topics) => topic::deleted(r, topics, which),
-            AdminRequest::CreatePartitions { topics, .. } => topic::grown(r, topics, which),
-            AdminRequest::DescribeTopics { topics, .. } => topic::described(r, topics, which),
-            AdminRequest::DescribeCluster { .. } if operation.by_metadata => group::cluster_of_metadata(r),
-            AdminRequest::DescribeCluster { .. } => group::cluster_described(r),
-            AdminRequest::ListGroups { states, types } => group::listed(r, which, states, types),
-            AdminRequest::DescribeGroups { groups, .. } => group::described(r, groups, which, broker),
-            AdminRequest::CreateAcls(_) => acl::created(r, which),
-            AdminRequest::DescribeAcls(_) => acl::described(r),
-            AdminRequest::DeleteAcls(_) => acl::deleted(r, which),
-            AdminRequest::DescribeConfigs { resources, .. } => config::described(r, resources, which),
-            AdminRequest::AlterConfigs { changes, .. } => config::altered(r, changes, which),
-        }
-    }
-}
-
-fn cx_coordinator(cx: &Cx<'_>, target: &Target) -> Option<BrokerId> {
-    let Target::Coordinator(key) = target else { return None };
-    cx.coordinators.get(CoordinatorKind::Group, key).broker()
 }
 
 fn refusal(code: ErrorCode, message: Option<String>, api: &'static str) -> Error {
@@ -404,85 +212,6 @@ fn refusal(code: ErrorCode, message: Option<String>, api: &'static str) -> Error
     match message.filter(|m| !m.is_empty()) {
         Some(message) => error.with_hint(format!("the broker says: {message}")),
         None => error,
-    }
-}
-
-fn targets(request: &AdminRequest) -> Vec<Target> {
-    let controller = |n: usize| vec![Target::Controller; n];
-    let configured = |r: &ConfigResource| r.only_broker().map_or(Target::Controller, Target::Broker);
-    match request {
-        AdminRequest::CreateTopics { topics, .. } => controller(topics.len()),
-        AdminRequest::DeleteTopics(topics) => controller(topics.len()),
-        AdminRequest::CreatePartitions { topics, .. } => controller(topics.len()),
-        AdminRequest::DescribeTopics { topics, .. } => vec![Target::Any; topics.len()],
-        AdminRequest::DescribeCluster { .. } | AdminRequest::DescribeAcls(_) => vec![Target::Any],
-        AdminRequest::ListGroups { .. } => Vec::new(),
-        AdminRequest::DescribeGroups { groups, .. } => groups.iter().cloned().map(Target::Coordinator).collect(),
-        AdminRequest::CreateAcls(acls) => controller(acls.len()),
-        AdminRequest::DeleteAcls(filters) => controller(filters.len()),
-        AdminRequest::DescribeConfigs { resources, .. } => resources.iter().map(configured).collect(),
-        AdminRequest::AlterConfigs { changes, .. } => changes.iter().map(|(r, _)| configured(r)).collect(),
-    }
-}
-
-impl AdminRequest {
-    /// Whether doing it twice is the same as doing it once, seen from the answer too.
-    fn is_repeatable(&self) -> bool {
-        match self {
-            Self::CreateTopics { validate_only, .. } | Self::CreatePartitions { validate_only, .. } => *validate_only,
-            // Its second answer would say that the topic is unknown, or that the ACLs matched nothing.
-            Self::DeleteTopics(_) | Self::DeleteAcls(_) => false,
-            // Appending twice is not appending once.
-            Self::AlterConfigs { changes, validate_only } => {
-                let sets = |c: &ConfigChange| matches!(c.change, ConfigOperation::Set | ConfigOperation::Delete);
-                *validate_only || changes.iter().all(|(_, changes)| changes.iter().all(sets))
-            }
-            _ => true,
-        }
-    }
-
-    fn api(&self) -> &'static str {
-        match self {
-            Self::CreateTopics { .. } => "CreateTopics",
-            Self::DeleteTopics(_) => "DeleteTopics",
-            Self::CreatePartitions { .. } => "CreatePartitions",
-            Self::DescribeTopics { .. } => "Metadata",
-            Self::DescribeCluster { .. } => "DescribeCluster",
-            Self::ListGroups { .. } => "ListGroups",
-            Self::DescribeGroups { .. } => "DescribeGroups",
-            Self::CreateAcls(_) => "CreateAcls",
-            Self::DescribeAcls(_) => "DescribeAcls",
-            Self::DeleteAcls(_) => "DeleteAcls",
-            Self::DescribeConfigs { .. } => "DescribeConfigs",
-            Self::AlterConfigs { .. } => "IncrementalAlterConfigs",
-        }
-    }
-}
-
-impl Item {
-    fn new(target: Target) -> Self {
-        Self { target, due: Time::ZERO, attempts: 0, asked: false, last: None, result: None }
-    }
-
-    fn waits(&self) -> bool {
-        self.result.is_none() && !self.asked
-    }
-
-    fn retry(&mut self, cx: &mut Cx<'_>, backoff: (Duration, Duration)) {
-        self.due = cx.now.mono + cx.rng.backoff(backoff.0, backoff.1, self.attempts);
-        self.attempts = self.attempts.saturating_add(1);
-    }
-
-    /// Whether this broker is where it is to be sent.
-    fn goes_to(&self, broker: BrokerId, known: &Known<'_>) -> bool {
-        match &self.target {
-            Target::Any => true,
-            Target::Controller => known.view.controller.is_none_or(|id| id == broker),
-            Target::Broker(id) => *id == broker,
-            Target::Coordinator(key) => {
-                *known.coordinators.get(CoordinatorKind::Group, key) == Coordinator::Known(broker)
-            }
-        }
     }
 }
 
@@ -504,10 +233,15 @@ impl RoleMachine for Admin {
                 Target::Broker(id) => {
                     out.links.insert((*id, Lane::Slow));
                 }
-                Target::Coordinator(key) => {
-                    out.coordinators.insert((CoordinatorKind::Group, key.clone()));
-                    let broker = known.coordinators.get(CoordinatorKind::Group, key).broker();
+                Target::Coordinator(kind, key) => {
+                    out.coordinators.insert((*kind, key.clone()));
+                    let broker = known.coordinators.get(*kind, key).broker();
                     out.links.extend(broker.map(|id| (id, Lane::Slow)));
+                }
+                Target::Leader(topic, number) => {
+                    out.topics.entry(*topic).or_insert(false);
+                    let leader = known.view.leader((*topic, *number));
+                    out.links.extend(leader.map(|(id, _)| (id, Lane::Slow)));
                 }
             }
         }
@@ -550,21 +284,15 @@ impl RoleMachine for Admin {
         }
     }
 
-    fn handle_metadata(&mut self, cx: &mut Cx<'_>, _: &Diff) {
+    fn handle_metadata(&mut self, cx: &mut Cx<'_>, diff: &Diff) {
         let ops: Vec<OpId> = self.open.keys().copied().collect();
         for op in ops {
             self.spread(cx, op);
-            let refused: Vec<(usize, Error)> = self.open.get(&op).map_or_else(Vec::new, |o| {
-                let items = o.items.iter().enumerate().filter(|(_, i)| i.result.is_none());
-                let refused = items.filter_map(|(n, i)| match &i.target {
-                    Target::Coordinator(key) => match cx.coordinators.get(CoordinatorKind::Group, key) {
-                        Coordinator::Refused(error) => Some((n, error.clone())),
-                        _ => None,
-                    },
-                    _ => None,
-                });
-                refused.collect()
-            });
+            let known = Known { view: cx.view, names: cx.names, coordinators: cx.coordinators };
+            let items = self.open.get_mut(&op).into_iter().flat_map(|o| o.items.iter_mut().enumerate());
+            let waiting = items.filter(|(_, item)| item.result.is_none());
+            let refused: Vec<(usize, Error)> =
+                waiting.filter_map(|(n, item)| Some((n, item.is_refused(&known, &diff.failed)?))).collect();
             for (n, error) in refused {
                 self.fail(cx, op, &[n], &error);
             }

@@ -3,9 +3,10 @@
 use super::types::NewTopic;
 use crate::client::TopicName;
 use crate::client::role::LinkFacts;
-use crate::wire::messages::{CreateTopicsRequest, DescribeClusterRequest, ListGroupsRequest};
+use crate::wire::messages::{CreateTopicsRequest, DescribeClusterRequest, ListGroupsRequest, ListTransactionsRequest};
 use crate::{Error, ErrorKind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// KIP-464.
 const FIRST_WITH_DEFAULTS: i16 = 4;
@@ -15,6 +16,11 @@ const FIRST_WITH_STATES: i16 = 4;
 const FIRST_WITH_TYPES: i16 = 5;
 /// KIP-1073.
 const FIRST_WITH_FENCED: i16 = 2;
+
+/// KIP-994.
+const FIRST_WITH_DURATION: i16 = 1;
+/// KIP-1152.
+const FIRST_WITH_PATTERN: i16 = 2;
 
 /// The type that groups had before there were types.
 const CLASSIC: &str = "classic";
@@ -72,4 +78,23 @@ pub(super) fn tells_no_fenced_brokers(wanted: bool, which: &[usize], link: &Link
         return Ok(());
     }
     refused(link, which.to_vec(), "to list fenced brokers", "leave them out, or use Kafka 4.0 or later")
+}
+
+/// Transactions can be listed by how long they have been open since Kafka 3.8, by a pattern since 4.1.
+pub(super) fn filters_no_transactions(
+    open_for: Option<Duration>,
+    pattern: Option<&str>,
+    which: &[usize],
+    link: &LinkFacts<'_>,
+) -> Refused {
+    let Some(version) = link.version::<ListTransactionsRequest>() else { return Ok(()) };
+    if version < FIRST_WITH_DURATION && open_for.is_some() {
+        let what = "to list transactions by how long they have been open";
+        return refused(link, which.to_vec(), what, "list all, or use Kafka 3.8 or later");
+    }
+    if version < FIRST_WITH_PATTERN && pattern.is_some() {
+        let what = "to list transactional ids by a pattern";
+        return refused(link, which.to_vec(), what, "list all, or use Kafka 4.1 or later");
+    }
+    Ok(())
 }

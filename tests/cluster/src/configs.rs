@@ -89,6 +89,12 @@ pub(crate) const BROKER: &[Key] = &[
     key("offsets.topic.num.partitions", Kind::Int, "50", "", ""),
 ];
 
+/// Keys of a broker that have no topic's behind them and can be changed while it runs, sorted.
+pub(crate) const DYNAMIC: &[Key] = &[key(VERIFICATION, Kind::Boolean, "true", "", "")];
+
+/// Whether a leader asks the coordinator about a transaction that adds its partitions by itself, before it takes records of it.
+pub(crate) const VERIFICATION: &str = "transaction.partition.verification.enable";
+
 /// A group's keys, sorted.
 pub(crate) const GROUP: &[Key] = &[
     key("consumer.heartbeat.interval.ms", Kind::Int, "5000", "group.consumer.heartbeat.interval.ms", "1"),
@@ -188,7 +194,7 @@ mod tests {
 
     #[test]
     fn every_default_is_allowed_and_the_tables_are_sorted() {
-        for table in [TOPIC, BROKER, GROUP] {
+        for table in [TOPIC, BROKER, DYNAMIC, GROUP] {
             for key in table {
                 assert_eq!(key.check(key.default), Ok(()), "{}", key.name);
             }

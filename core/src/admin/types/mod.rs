@@ -5,11 +5,15 @@
 mod acl;
 mod config;
 mod numbered;
+mod transaction;
 
 pub use acl::{AclBinding, AclFilter, Resource};
 pub use config::{ConfigChange, ConfigEntry, ConfigResource, ConfigSynonym};
 pub use numbered::{
     AclOperation, AclPermission, ConfigOperation, ConfigResourceType, ConfigSource, PatternType, ResourceType,
+};
+pub use transaction::{
+    AbortTransactionSpec, FencedProducer, ProducerState, TransactionDescription, TransactionListing,
 };
 
 use crate::BrokerId;

@@ -2,7 +2,7 @@
 
 use super::create_topics::Refused;
 use crate::answer::{Answer, Call, Respond, Serve};
-use crate::configs::{BROKER, GROUP, Key, Kind, TOPIC, find};
+use crate::configs::{BROKER, DYNAMIC, GROUP, Key, Kind, TOPIC, VERIFICATION, find};
 use crate::state::{State, resource};
 use crate::topics::is_valid_name;
 use klamm_core::ErrorCode;
@@ -53,6 +53,12 @@ impl State {
         add(source::STATIC, self.static_value(broker, key));
         add(source::DEFAULT, Some(default.to_owned()));
         levels
+    }
+
+    /// Whether a leader asks coordinators about transactions that did not come with version 2 (broker-data 4.20).
+    pub(crate) fn verifies_transactions(&self, broker: i32) -> bool {
+        let levels = self.broker_levels(broker, VERIFICATION, "true");
+        levels.first().is_none_or(|(_, _, value)| value != "false")
     }
 
     fn static_value(&self, broker: i32, key: &str) -> Option<String> {
@@ -114,7 +120,9 @@ impl State {
             resource::GROUP => GROUP.iter().map(|key| (key, key.name, false)).collect(),
             resource::BROKER if name.is_empty() => {
                 let set = self.dynamic(resource::BROKER, "");
-                dynamic_broker_keys().filter(|k| set.contains_key(k.broker)).map(|k| (k, k.broker, false)).collect()
+                let of_topics = dynamic_broker_keys().map(|k| (k, k.broker, false));
+                let all = of_topics.chain(DYNAMIC.iter().map(|k| (k, k.name, false)));
+                all.filter(|(_, name, _)| set.contains_key(*name)).collect()
             }
             resource::BROKER if name != call.broker.to_string() => {
                 return invalid(format!(
@@ -124,6 +132,7 @@ impl State {
             }
             resource::BROKER => {
                 let own = BROKER.iter().map(|key| (key, key.name, true));
+                let own = own.chain(DYNAMIC.iter().map(|key| (key, key.name, false)));
                 own.chain(dynamic_broker_keys().map(|key| (key, key.broker, false))).collect()
             }
             // Loggers and client metrics exist, but nothing is known of them.
@@ -213,5 +222,6 @@ impl Respond for DescribeConfigsResponse {
 
 /// The key of a broker that can be changed while it runs.
 pub(super) fn dynamic_broker_key(name: &str) -> Option<&'static Key> {
-    TOPIC.iter().find(|key| key.broker == name).filter(|_| find(BROKER, name).is_none())
+    let of_topics = TOPIC.iter().find(|key| key.broker == name).filter(|_| find(BROKER, name).is_none());
+    of_topics.or_else(|| find(DYNAMIC, name))
 }

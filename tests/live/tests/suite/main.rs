@@ -3,6 +3,7 @@
 //! `cargo test -p klamm-live --test suite` runs all of it; `-- kafka_4_4_0::tokio` a part, `-- --list` names it.
 
 mod admin;
+mod admin_transactions;
 mod brokers;
 mod client;
 mod consume;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         waiting::BEHAVIOURS,
         librdkafka::BEHAVIOURS,
         admin::BEHAVIOURS,
+        admin_transactions::BEHAVIOURS,
         noise::BEHAVIOURS,
         raw::BEHAVIOURS,
         harm::BEHAVIOURS,

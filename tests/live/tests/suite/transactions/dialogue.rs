@@ -18,22 +18,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Who writes: producer id and epoch.
-pub(super) type Identity = (i64, i16);
+pub(crate) type Identity = (i64, i16);
 
 /// A conversation about one topic, one transactional id and one group.
-pub(super) struct Dialogue {
-    pub(super) wire: Wire,
-    pub(super) topic: String,
-    pub(super) id: String,
-    pub(super) group: String,
-    pub(super) coordinator: i32,
-    pub(super) group_coordinator: i32,
-    pub(super) leaders: Vec<i32>,
+pub(crate) struct Dialogue {
+    pub(crate) wire: Wire,
+    pub(crate) topic: String,
+    pub(crate) id: String,
+    pub(crate) group: String,
+    pub(crate) coordinator: i32,
+    pub(crate) group_coordinator: i32,
+    pub(crate) leaders: Vec<i32>,
     differences: Vec<String>,
 }
 
 impl Dialogue {
-    pub(super) fn with(target: &Target, stem: &str) -> Result<Self> {
+    pub(crate) fn with(target: &Target, stem: &str) -> Result<Self> {
         let mut wire = Wire::to(target);
         let topic = target.topic(stem);
         let (id, group) = (format!("id-of-{topic}"), format!("group-of-{topic}"));
@@ -44,14 +44,14 @@ impl Dialogue {
     }
 
     /// Notes what was answered, if it is not what was expected.
-    pub(super) fn told<T: Debug + PartialEq>(&mut self, what: &str, answered: T, expected: T) {
+    pub(crate) fn told<T: Debug + PartialEq>(&mut self, what: &str, answered: T, expected: T) {
         if answered != expected {
             self.differences.push(format!("{what}: answered {answered:?}, expected {expected:?}"));
         }
     }
 
     /// Fails if anything was noted.
-    pub(super) fn end(self) -> Result<()> {
+    pub(crate) fn end(self) -> Result<()> {
         ensure!(
             self.differences.is_empty(),
             "{} differences:\n{}",
@@ -62,7 +62,7 @@ impl Dialogue {
     }
 
     /// Repeats while `busy` says so.
-    pub(super) fn until<T>(
+    pub(crate) fn until<T>(
         &mut self,
         mut busy: impl FnMut(&T) -> bool,
         mut ask: impl FnMut(&mut Self) -> Result<T>,
@@ -78,7 +78,7 @@ impl Dialogue {
     }
 
     /// InitProducerId with what the caller has, -1 for nothing; once.
-    pub(super) fn init_once(&mut self, has: Identity, timeout_ms: i32, version: i16) -> Result<(ErrorCode, Identity)> {
+    pub(crate) fn init_once(&mut self, has: Identity, timeout_ms: i32, version: i16) -> Result<(ErrorCode, Identity)> {
         let request = InitProducerIdRequest {
             transactional_id: Some(self.id.clone()),
             transaction_timeout_ms: timeout_ms,
@@ -91,12 +91,12 @@ impl Dialogue {
     }
 
     /// The same, again and again while the coordinator is busy.
-    pub(super) fn init(&mut self, has: Identity, version: i16) -> Result<(ErrorCode, Identity)> {
+    pub(crate) fn init(&mut self, has: Identity, version: i16) -> Result<(ErrorCode, Identity)> {
         self.until(|told: &(ErrorCode, Identity)| is_busy(told.0), |d| d.init_once(has, 60_000, version))
     }
 
     /// The code of each partition.
-    pub(super) fn add_once(&mut self, who: Identity, partitions: &[i32], version: i16) -> Result<Vec<ErrorCode>> {
+    pub(crate) fn add_once(&mut self, who: Identity, partitions: &[i32], version: i16) -> Result<Vec<ErrorCode>> {
         let request = AddPartitionsToTxnRequest {
             v3_and_below_transactional_id: self.id.clone(),
             v3_and_below_producer_id: who.0,
@@ -114,24 +114,24 @@ impl Dialogue {
         Ok(told.into_iter().map(|(_, code)| code).collect())
     }
 
-    pub(super) fn add(&mut self, who: Identity, partitions: &[i32], version: i16) -> Result<Vec<ErrorCode>> {
+    pub(crate) fn add(&mut self, who: Identity, partitions: &[i32], version: i16) -> Result<Vec<ErrorCode>> {
         self.until(|told: &Vec<_>| told.iter().any(|c| is_busy(*c)), |d| d.add_once(who, partitions, version))
     }
 
     /// EndTxn: code and identity to go on with; once.
-    pub(super) fn end_once(&mut self, who: Identity, committed: bool, version: i16) -> Result<(ErrorCode, Identity)> {
+    pub(crate) fn end_once(&mut self, who: Identity, committed: bool, version: i16) -> Result<(ErrorCode, Identity)> {
         let request =
             EndTxnRequest { transactional_id: self.id.clone(), producer_id: who.0, producer_epoch: who.1, committed };
         let answer = self.wire.ask(self.coordinator, &request, version)?;
         Ok((answer.error_code, (answer.producer_id, answer.producer_epoch)))
     }
 
-    pub(super) fn end_txn(&mut self, who: Identity, committed: bool, version: i16) -> Result<(ErrorCode, Identity)> {
+    pub(crate) fn end_txn(&mut self, who: Identity, committed: bool, version: i16) -> Result<(ErrorCode, Identity)> {
         self.until(|told: &(ErrorCode, Identity)| is_busy(told.0), |d| d.end_once(who, committed, version))
     }
 
     /// A record into a partition: code and base offset.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         who: Identity,
         partition: i32,
@@ -161,7 +161,7 @@ impl Dialogue {
     }
 
     /// Enrols the group.
-    pub(super) fn add_offsets(&mut self, who: Identity, version: i16) -> Result<ErrorCode> {
+    pub(crate) fn add_offsets(&mut self, who: Identity, version: i16) -> Result<ErrorCode> {
         let request = AddOffsetsToTxnRequest {
             transactional_id: self.id.clone(),
             producer_id: who.0,
@@ -173,7 +173,7 @@ impl Dialogue {
     }
 
     /// Commits an offset of partition 0 within the transaction.
-    pub(super) fn commit(&mut self, who: Identity, offset: i64, generation: i32, version: i16) -> Result<ErrorCode> {
+    pub(crate) fn commit(&mut self, who: Identity, offset: i64, generation: i32, version: i16) -> Result<ErrorCode> {
         let partitions = vec![TxnOffsetCommitRequestPartition { committed_offset: offset, ..Default::default() }];
         let request = TxnOffsetCommitRequest {
             transactional_id: self.id.clone(),
@@ -193,7 +193,7 @@ impl Dialogue {
     }
 
     /// The committed offset of partition 0, as a reader who wants stable ones gets it.
-    pub(super) fn committed(&mut self, require_stable: bool) -> Result<(ErrorCode, i64)> {
+    pub(crate) fn committed(&mut self, require_stable: bool) -> Result<(ErrorCode, i64)> {
         let topics = vec![OffsetFetchRequestTopics {
             name: self.topic.clone(),
             partition_indexes: vec![0],
@@ -208,7 +208,7 @@ impl Dialogue {
     }
 
     /// High watermark, last stable offset, and the aborted transactions that a reader of committed records is told of.
-    pub(super) fn read(&mut self, partition: i32, offset: i64) -> Result<(i64, i64, Vec<Identity64>, usize)> {
+    pub(crate) fn read(&mut self, partition: i32, offset: i64) -> Result<(i64, i64, Vec<Identity64>, usize)> {
         let request = FetchRequest {
             max_wait_ms: 0,
             min_bytes: 1,
@@ -235,7 +235,7 @@ impl Dialogue {
     }
 
     /// The coordinator's description: code, state, epoch and topics.
-    pub(super) fn describe(&mut self, id: &str) -> Result<(ErrorCode, String, i16, usize)> {
+    pub(crate) fn describe(&mut self, id: &str) -> Result<(ErrorCode, String, i16, usize)> {
         let request = DescribeTransactionsRequest { transactional_ids: vec![id.to_owned()] };
         let coordinator = match id {
             "" => self.coordinator,
@@ -246,7 +246,7 @@ impl Dialogue {
     }
 
     /// Waits until the markers of the last transaction are written.
-    pub(super) fn settle(&mut self) -> Result<String> {
+    pub(crate) fn settle(&mut self) -> Result<String> {
         let id = self.id.clone();
         let told = self.until(|told: &(_, String, _, _)| told.1.starts_with("Prepare"), |d| d.describe(&id))?;
         // Readers learn of a marker when it is committed, a moment after it was written.
@@ -256,9 +256,9 @@ impl Dialogue {
 }
 
 /// A producer id and an offset.
-pub(super) type Identity64 = (i64, i64);
+pub(crate) type Identity64 = (i64, i64);
 
-pub(super) fn is_busy(code: ErrorCode) -> bool {
+pub(crate) fn is_busy(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::CONCURRENT_TRANSACTIONS

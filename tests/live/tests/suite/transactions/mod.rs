@@ -1,6 +1,6 @@
 //! The same hand-built transactional requests to the in-memory cluster and to Apache Kafka: they answer alike.
 
-mod dialogue;
+pub(crate) mod dialogue;
 pub(crate) mod peers;
 mod wire;
 
@@ -21,7 +21,7 @@ pub(crate) const BEHAVIOURS: &[Behaviour] = &[
 ];
 
 /// The model is one of Kafka 4.4, with the level of features that a new cluster has.
-fn is_newest(kind: Kind) -> bool {
+pub(crate) fn is_newest(kind: Kind) -> bool {
     matches!(kind, Kind::Memory | Kind::Real(Version::V4_4_0))
 }
 

@@ -18,25 +18,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a key of FindCoordinator is.
 #[derive(Clone, Copy)]
-pub(super) enum Sort {
+pub(crate) enum Sort {
     Group = 0,
     Transaction = 1,
 }
 
 /// Connections to the brokers of a cluster.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     ports: Vec<u16>,
     open: BTreeMap<i32, TcpStream>,
     correlation: i32,
 }
 
 impl Wire {
-    pub(super) fn to(target: &Target) -> Self {
+    pub(crate) fn to(target: &Target) -> Self {
         Self { ports: target.ports(), open: BTreeMap::new(), correlation: 0 }
     }
 
     /// Asks a broker; a request that it does not answer is an error.
-    pub(super) fn ask<R: Request>(&mut self, broker: i32, request: &R, version: i16) -> Result<R::Response> {
+    pub(crate) fn ask<R: Request>(&mut self, broker: i32, request: &R, version: i16) -> Result<R::Response> {
         self.correlation += 1;
         let mut w = Writer::new();
         encode_request(&mut w, request, version, self.correlation, Some("by-hand"))?;
@@ -65,7 +65,7 @@ impl Wire {
     }
 
     /// The broker that coordinates a group or a transactional id.
-    pub(super) fn coordinator(&mut self, key: &str, sort: Sort) -> Result<i32> {
+    pub(crate) fn coordinator(&mut self, key: &str, sort: Sort) -> Result<i32> {
         let begin = Instant::now();
         loop {
             let request = FindCoordinatorRequest {
@@ -85,7 +85,7 @@ impl Wire {
     }
 
     /// Creates a topic of three partitions by asking for it; gives the leader of each.
-    pub(super) fn leaders(&mut self, topic: &str) -> Result<Vec<i32>> {
+    pub(crate) fn leaders(&mut self, topic: &str) -> Result<Vec<i32>> {
         use klamm_core::wire::messages::metadata::MetadataRequestTopic;
         let begin = Instant::now();
         loop {
