@@ -189,9 +189,9 @@ impl Kafka {
         &self.handle.given
     }
 
-    /// What was counted so far.
+    /// What was counted so far, over all producers and consumers of this client.
     pub fn metrics(&self) -> Metrics {
-        Metrics::new(crate::front::locked(&self.handle.front.stats).clone())
+        Metrics::of_client(&self.handle.front)
     }
 
     pub(crate) fn front(&self) -> &Arc<Front> {

@@ -6,7 +6,6 @@ use crate::front::append::{Refusal, Sent, place};
 use crate::front::inbox::Input;
 use crate::front::line::Placed;
 use crate::front::line::Ticket;
-use crate::front::locked;
 use crate::front::op::{OpSlot, op_slot};
 use crate::front::producer::{CLOSED, ProducerFront};
 use crate::front::topics::TopicSlot;
@@ -135,7 +134,8 @@ impl Producer {
     #[must_use = "await it, or `.wait()`"]
     pub fn flush(&self) -> Op<()> {
         let front = &self.handle.front;
-        until(&front.shared.front, "the flush", Fence::new(front))
+        let begun = front.shared.front.clock.now().mono;
+        until(&front.shared.front, "the flush", Flushing { fence: Fence::new(front), begun })
     }
 
     /// Fails records instead of sending them, with `Aborted`: those that are not on their way, and with [`Purge::All`] those
@@ -164,19 +164,9 @@ impl Producer {
         })
     }
 
-    /// What the client has counted, and how full this producer's buffer is.
+    /// What this producer has counted, how full its buffer is, and what its client's connections have counted.
     pub fn metrics(&self) -> Metrics {
-        let shared = &self.handle.front.shared;
-        let mut metrics = Metrics::new(locked(&shared.front.stats).clone());
-        let (buffered, total) = (self.buffered(), shared.budget.total());
-        for (name, value) in
-            [("buffer-total-bytes", total), ("buffer-available-bytes", total.saturating_sub(shared.budget.used().0))]
-        {
-            metrics.add("producer-metrics", name, &[], value as f64);
-        }
-        metrics.add("producer-metrics", "buffered-records", &[], buffered.records as f64);
-        metrics.add("producer-metrics", "waiting-records", &[], buffered.waiting as f64);
-        metrics
+        Metrics::of_producer(&self.handle.front.shared, &self.buffered())
     }
 
     /// What is in the buffer now.
@@ -318,6 +308,28 @@ impl Watch<()> for Ready {
     }
     fn is_ready(&self) -> bool {
         self.0.poll_ready(None).is_some()
+    }
+}
+
+/// A flush that somebody waits for.
+struct Flushing {
+    fence: Fence,
+    begun: klamm_core::Time,
+}
+
+impl Watch<()> for Flushing {
+    fn check(&mut self, waker: &Waker) -> Option<Result<()>> {
+        self.fence.check(waker)
+    }
+    fn is_ready(&self) -> bool {
+        self.fence.is_ready()
+    }
+}
+
+impl Drop for Flushing {
+    fn drop(&mut self) {
+        let shared = &self.fence.front.shared;
+        shared.times.flush.add(shared.front.clock.now().mono.since(self.begun));
     }
 }
 

@@ -39,7 +39,7 @@ fn a_batch_beyond_what_the_topic_takes_arrives_in_parts_and_its_memory_comes_bac
         assert_eq!(offsets, (0..40).map(Some).collect::<Vec<_>>(), "{codec}");
         let written: Vec<_> = cluster.records("t").iter().map(|r| r.value.clone().unwrap()).collect();
         assert_eq!(written, values, "{codec}");
-        assert!(kafka.metrics().stats().splits > 5, "{codec}");
+        assert!(kafka.metrics().stats().produced().splits > 5, "{codec}");
         assert_eq!(producer.buffered().memory(), 0, "{codec}");
         kafka.close().wait().unwrap();
     }
@@ -71,7 +71,7 @@ fn batches_are_filled_to_their_size_as_sent_once_it_is_known_how_they_compress()
             producer.flush().wait().unwrap();
         }
         assert_eq!((cluster.records("t").len(), producer.buffered().memory()), (4000, 0));
-        let batches = kafka.metrics().stats().batches;
+        let batches = kafka.metrics().stats().produced().batches;
         kafka.close().wait().unwrap();
         batches
     };

@@ -100,3 +100,79 @@ fn an_answer_that_cannot_be_read_ends_its_connection() {
     assert_eq!(cluster.records("t").len(), 2, "and nothing is twice");
     kafka.close().wait().unwrap();
 }
+
+#[test]
+fn each_producer_counts_for_itself_and_the_client_for_all_of_them_also_when_they_have_ended() {
+    let cluster = Cluster::start().unwrap();
+    cluster.create_topic("t", 1);
+    let config = Config::new(cluster.bootstrap()).set("metrics.sample.window.ms", 1000);
+    let kafka = Kafka::connect(Blocking, config).wait().unwrap();
+    let (one, other) = (kafka.producer().unwrap(), kafka.producer().unwrap());
+    let group = "producer-metrics";
+    for (producer, count) in [(&other, 5), (&one, 3)] {
+        for _ in 0..count {
+            producer.send(Record::to("t").value("0123456789")).wait().unwrap();
+        }
+    }
+    let sent = |metrics: &Metrics| metrics.get(group, "record-send-total").unwrap();
+    let metrics = until(|| one.metrics(), |m| sent(m) == 3.0);
+    assert_eq!(metrics.get_tagged("producer-topic-metrics", "record-send-total", &[("topic", "t")]), Some(3.0));
+    let rate = metrics.get(group, "record-send-rate").unwrap();
+    assert!(rate > 0.0 && rate <= 3.0, "{rate}");
+    assert!(metrics.get_tagged("producer-topic-metrics", "byte-rate", &[("topic", "t")]).unwrap() > 0.0);
+    assert_eq!(metrics.get(group, "records-per-request-avg"), Some(1.0));
+    assert_eq!(metrics.get(group, "requests-in-flight"), Some(0.0));
+    let (average, most) =
+        (metrics.get(group, "batch-size-avg").unwrap(), metrics.get(group, "batch-size-max").unwrap());
+    assert!((71.0..100.0).contains(&average) && most >= average, "{average} {most}");
+    assert!(metrics.get(group, "request-latency-avg").unwrap() <= metrics.get(group, "request-latency-max").unwrap());
+    assert!((10.0..30.0).contains(&metrics.get(group, "record-size-avg").unwrap()));
+    assert!(metrics.get(group, "metadata-age").unwrap() < 20.0);
+    assert!(metrics.get(group, "metadata-wait-time-ns-total").unwrap() > 0.0);
+    let node = |name| metrics.get_tagged("producer-node-metrics", name, &[("node-id", "1")]).unwrap();
+    assert!(node("request-total") >= node("response-total") && node("request-size-max") >= node("request-size-avg"));
+    other.close().wait().unwrap();
+    let last = until(|| other.metrics(), |m| sent(m) == 5.0);
+    assert_eq!(last.get_tagged("producer-topic-metrics", "record-send-total", &[("topic", "t")]), Some(5.0));
+    let all = until(|| kafka.metrics(), |m| sent(m) == 8.0);
+    assert_eq!(all.stats().producers.len(), 1, "the one that has ended is added to the others");
+    // Two windows later nothing has been sent lately; totals stay.
+    let quiet = until(|| one.metrics(), |m| m.get(group, "record-send-rate") == Some(0.0));
+    assert_eq!(quiet.get(group, "batch-size-avg"), None);
+    assert_eq!(sent(&quiet), 3.0);
+    kafka.close().wait().unwrap();
+}
+
+#[test]
+fn waits_for_memory_and_for_a_flush_are_summed_up() {
+    let cluster = Cluster::start().unwrap();
+    cluster.create_topic("t", 1);
+    let kafka = Kafka::connect(Blocking, Config::new(cluster.bootstrap())).wait().unwrap();
+    let section = ProducerConfig::new().buffer_memory(20_000).batch_size(8_000).max_block(Duration::from_millis(100));
+    let producer = kafka.producer_with(section).unwrap();
+    producer.send(Record::to("t").value("first")).wait().unwrap();
+    cluster.fault(Api::Produce).always().on_topic("t").delay_before_apply(Duration::from_millis(250));
+    let all: Vec<_> = (0..8).map(|_| producer.send(Record::to("t").value(&[7; 5_000]))).collect();
+    producer.flush().wait().ok();
+    let failed = all.into_iter().filter(|delivery| delivery.clone().wait().is_err()).count();
+    let metrics = producer.metrics();
+    let get = |name| metrics.get("producer-metrics", name).unwrap();
+    assert!(failed > 0 && get("buffer-exhausted-total") >= failed as f64, "{failed}");
+    assert!(get("bufferpool-wait-time-ns-total") >= 90e6, "{}", get("bufferpool-wait-time-ns-total"));
+    assert!((0.01..=1.0).contains(&get("bufferpool-wait-ratio")), "{}", get("bufferpool-wait-ratio"));
+    assert!(get("flush-time-ns-total") >= 200e6);
+    assert_eq!(metrics.get("producer-metrics", "txn-commit-time-ns-total"), None);
+    cluster.clear_faults();
+    let mut transactional = kafka.transactional_producer("id").wait().unwrap();
+    let transaction = transactional.begin_transaction().unwrap();
+    transaction.send(Record::to("t").value("v")).wait().unwrap();
+    transaction.commit().wait().unwrap();
+    let metrics = transactional.metrics();
+    let get = |name| metrics.get("producer-metrics", name).unwrap();
+    for name in ["txn-init-time-ns-total", "txn-begin-time-ns-total", "txn-commit-time-ns-total"] {
+        assert!(get(name) > 0.0, "{name}");
+    }
+    assert_eq!((get("txn-abort-time-ns-total"), get("txn-send-offsets-time-ns-total")), (0.0, 0.0));
+    drop(transactional);
+    kafka.close().wait().unwrap();
+}

@@ -33,7 +33,6 @@ pub use state::{CloseOptions, ConsumerState, GroupMetadata, PartitionState};
 
 use crate::Result;
 use crate::front::inbox::Input;
-use crate::front::locked;
 use crate::front::op::op_slot;
 use crate::front::shelf::{Shelf, Tools};
 use crate::kafka::Handle;
@@ -213,7 +212,7 @@ impl Consumer {
 
     /// What the client has counted, and how far this consumer is behind the ends of its partitions.
     pub fn metrics(&self) -> Metrics {
-        let mut metrics = Metrics::new(locked(&self.shelf.front.stats).clone());
+        let mut metrics = Metrics::of_client(&self.shelf.front);
         let state = self.state();
         let group = "consumer-fetch-manager-metrics";
         for partition in state.partitions() {

@@ -15,6 +15,7 @@ pub(crate) mod pack;
 pub(crate) mod park;
 pub(crate) mod pool;
 pub(crate) mod producer;
+pub(crate) mod recent;
 mod serve;
 pub(crate) mod shelf;
 pub(crate) mod signal;
@@ -22,19 +23,21 @@ pub(crate) mod slot;
 mod sticky;
 #[cfg(test)]
 mod tests;
+pub(crate) mod times;
 pub(crate) mod topics;
 pub(crate) mod transaction;
 
 use clock::FrontClock;
 use inbox::{Inbox, Input};
 use klamm_core::client::Command;
-use klamm_core::stats::Stats;
 use klamm_core::{Error, ErrorKind, OpId};
 use op::{OpSlot, op_slot};
 use producer::ProducerShared;
+use recent::{Reading, Recent};
 use signal::Signal;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 /// What one `Kafka` shares between its handles and its driver.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ pub(crate) struct Front {
     /// The thread of the driver's last turn; 0 before the first.
     pub(crate) driver_thread: AtomicU64,
     /// What the driver last published.
-    pub(crate) stats: Mutex<Stats>,
+    pub(crate) recent: Mutex<Recent>,
     producers: Mutex<Vec<Weak<ProducerShared>>>,
     seed: u64,
     next_op: AtomicU64,
@@ -56,12 +59,18 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) fn new(clock: FrontClock, seed: u64) -> Self {
+        Self::measured(clock, seed, Duration::from_secs(30), 2)
+    }
+
+    /// With metrics over `count` windows.
+    pub(crate) fn measured(clock: FrontClock, seed: u64, window: Duration, count: u32) -> Self {
+        let recent = Recent::new(window, count, clock.now().mono);
         Self {
             clock,
             signal: Signal::new(),
             inbox: Inbox::default(),
             driver_thread: AtomicU64::new(0),
-            stats: Mutex::default(),
+            recent: Mutex::new(recent),
             producers: Mutex::default(),
             seed,
             next_op: AtomicU64::new(1),
@@ -69,6 +78,17 @@ impl Front {
             next_consumer: AtomicU32::new(0),
             process: std::process::id(),
         }
+    }
+
+    /// The producer of this index, if anybody holds it.
+    pub(crate) fn producer(&self, ix: klamm_core::ProducerIx) -> Option<Arc<ProducerShared>> {
+        let producers: Vec<_> = locked(&self.producers).iter().filter_map(Weak::upgrade).collect();
+        producers.into_iter().find(|producer| producer.ix == ix)
+    }
+
+    /// What was counted, and a window or two before.
+    pub(crate) fn read_stats(&self) -> Reading {
+        locked(&self.recent).read(self.clock.now().mono)
     }
 
     /// A name for an operation.

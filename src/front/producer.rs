@@ -5,6 +5,7 @@ use super::budget::Budget;
 use super::pack::{Offload, Packers};
 use super::pool::Pool;
 use super::slot::Slot;
+use super::times::Times;
 use super::topics::TopicSlot;
 use super::transaction::Transactions;
 use super::{Front, locked, yield_point};
@@ -14,6 +15,7 @@ use klamm_core::codec::Compression;
 use klamm_core::config::{ProducerConfig, TimestampPrecision};
 use klamm_core::producer::Memory;
 use klamm_core::record::{HEADER_LEN, SLACK};
+use klamm_core::stats::ProducerStats;
 use klamm_core::{Error, ErrorKind, ProducerIx, Time};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -116,6 +118,10 @@ pub(crate) struct ProducerShared {
     pub(crate) offloads: Mutex<Vec<Offload>>,
     /// `None`: the producer has no transactional id.
     pub(crate) transactions: Option<Transactions>,
+    /// What callers waited for.
+    pub(crate) times: Times,
+    /// What was counted of it, once it has ended.
+    last: Mutex<Option<Box<ProducerStats>>>,
     dirty: Mutex<Vec<Arc<Slot>>>,
     gate: AtomicU64,
     /// The driver has a linger timer that is early enough for any batch opened from now on.
@@ -142,6 +148,8 @@ impl ProducerShared {
             unseen: Unseen::default(),
             offloads: Mutex::default(),
             transactions: transactional.then(Transactions::default),
+            times: Times::default(),
+            last: Mutex::default(),
             dirty: Mutex::default(),
             gate: AtomicU64::new(OPEN),
             armed: AtomicBool::new(false),
@@ -149,6 +157,16 @@ impl ProducerShared {
             pending: AtomicUsize::new(0),
             deadline: AtomicU64::new(u64::MAX),
         }
+    }
+
+    /// The core forgets what it counted of a producer that has ended.
+    pub(crate) fn keep_last(&self, stats: ProducerStats) {
+        *locked(&self.last) = Some(Box::new(stats));
+    }
+
+    /// What was counted of it when it ended.
+    pub(crate) fn last(&self) -> Option<ProducerStats> {
+        locked(&self.last).as_deref().cloned()
     }
 
     /// The gate as it is now: read inside the slot's lock by every append (contracts A8).
@@ -228,6 +246,7 @@ impl ProducerShared {
 
     /// The error of a record for which there is no room even in line.
     pub(crate) fn line_full(&self) -> Error {
+        self.times.exhausted(1);
         let (used, lined) = self.budget.used();
         Error::new(
             ErrorKind::BufferFull,

@@ -127,6 +127,7 @@ impl Slot {
                 self.shared.deadline_at(next.deadline);
             }
         }
+        self.shared.times.exhausted(late.len());
         for waiting in late {
             let (used, _) = self.shared.budget.used();
             let text = format!(

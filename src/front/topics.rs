@@ -227,6 +227,14 @@ impl TopicSlot {
         Ok(Some(ticket))
     }
 
+    /// The wait of a topic's first record is what its others wait too.
+    fn note_wait(&self, line: &VecDeque<Waiting>) {
+        if let Some(first) = line.front() {
+            let waited = self.shared.front.clock.now().mono.since(first.entered);
+            self.shared.times.metadata_wait.add(waited);
+        }
+    }
+
     /// The driver learned of the topic's partitions. Places what waited, in its order, then lets everybody through.
     pub(crate) fn publish(&self, shape: &TopicShape, wakers: &mut Wakers) -> Vec<Arc<Slot>> {
         let count = u32::try_from(shape.partitions.len()).unwrap_or(0);
@@ -244,6 +252,7 @@ impl TopicSlot {
         if count == 0 {
             return slots;
         }
+        self.note_wait(&locked(&self.unplaced).line);
         loop {
             let waiting = {
                 let mut unplaced = locked(&self.unplaced);
@@ -291,6 +300,7 @@ impl TopicSlot {
             let mut unplaced = locked(&self.unplaced);
             unplaced.error = Some(error.clone());
             unplaced.asked = false;
+            self.note_wait(&unplaced.line);
             wakers.append(&mut unplaced.wakers);
             std::mem::take(&mut unplaced.line)
         };

@@ -17,12 +17,14 @@ pub(super) struct Ending {
     timer: Arc<OpSlot>,
     limit: Duration,
     over: bool,
+    begun: klamm_core::Time,
 }
 
 impl Ending {
     pub(super) fn new(front: Arc<ProducerFront>, slot: Arc<OpSlot>, commit: bool, limit: Duration) -> Self {
         let timer = front.shared.front.timer(limit);
-        Self { front, slot, commit, timer, limit, over: false }
+        let begun = front.shared.front.clock.now().mono;
+        Self { front, slot, commit, timer, limit, over: false, begun }
     }
 
     pub(super) fn into_op(self) -> Op<()> {
@@ -31,6 +33,12 @@ impl Ending {
 
     pub(super) fn front(&self) -> Arc<Front> {
         self.front.shared.front.clone()
+    }
+
+    fn note_time(&self) {
+        let shared = &self.front.shared;
+        let sum = if self.commit { &shared.times.txn_commit } else { &shared.times.txn_abort };
+        sum.add(shared.front.clock.now().mono.since(self.begun));
     }
 
     fn keep(&self, unknown: bool) {
@@ -44,12 +52,14 @@ impl Work<()> for Ending {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         if let Poll::Ready(answer) = self.slot.poll(cx) {
             self.over = true;
+            self.note_time();
             return Poll::Ready(answer.map(|_| ()));
         }
         if self.over || self.timer.poll(cx).is_pending() {
             return Poll::Pending;
         }
         self.over = true;
+        self.note_time();
         self.keep(true);
         let what = if self.commit { "commit" } else { "abort" };
         let text = format!("the {what} of the transaction was not answered within {} ms", self.limit.as_millis());

@@ -14,6 +14,7 @@ use crate::front::producer::{OPEN, ProducerFront};
 use crate::front::transaction::Transactions;
 use crate::kafka::Kafka;
 use crate::metadata::PartitionInfo;
+use crate::metrics::Metrics;
 use crate::op::{Op, ask};
 use crate::producer::{Buffered, Producer, Topic};
 use crate::{Error, ErrorKind, Result};
@@ -58,8 +59,10 @@ impl TransactionalProducer {
         if front.shared.gate() != OPEN {
             return Err(front.shared.refusal());
         }
+        let begun = front.shared.front.clock.now().mono;
         let generation = self.transactions()?.begin()?;
         front.shared.front.push(Input::BeginTransaction(front.clone(), generation))?;
+        front.shared.times.txn_begin.add(front.shared.front.clock.now().mono.since(begun));
         Ok(Transaction::new(self, generation))
     }
 
@@ -87,6 +90,11 @@ impl TransactionalProducer {
     #[must_use = "await it, or `.wait()`"]
     pub fn partitions_for(&self, topic: &str) -> Op<Vec<PartitionInfo>> {
         self.producer.partitions_for(topic)
+    }
+
+    /// What this producer has counted, how full its buffer is, and how long its transactions took.
+    pub fn metrics(&self) -> Metrics {
+        self.producer.metrics()
     }
 
     /// What is in the buffer now.
@@ -198,8 +206,10 @@ impl Kafka {
             return Op::ready(Err(error));
         };
         let (front, ix) = (producer.front().clone(), producer.inner().shared.ix);
+        let (shared, begun) = (producer.inner().shared.clone(), front.clock.now().mono);
         let mut made = Some(TransactionalProducer { producer, id, limit: config.max_block });
         ask(&front, Some(config.max_block), Command::InitTransactions(ix), move |_| {
+            shared.times.txn_init.add(shared.front.clock.now().mono.since(begun));
             let twice = || Error::new(ErrorKind::Misuse, "the producer was given already");
             turn(made.take().ok_or_else(twice)?)
         })

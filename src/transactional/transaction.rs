@@ -103,9 +103,13 @@ impl<'p> Transaction<'p> {
         let entries = offsets.into().entries().into_iter().map(|(tp, _, offset)| (tp, offset)).collect();
         let asked = SendOffsets { generation: self.generation, group: group.meta(), offsets: entries };
         let command = Command::SendOffsets(front.shared.ix, asked);
-        ask(&front.shared.front, Some(self.producer.limit), command, |reply| match reply {
-            Reply::Unit => Ok(()),
-            other => Err(unexpected(&other)),
+        let (shared, begun) = (front.shared.clone(), front.shared.front.clock.now().mono);
+        ask(&front.shared.front, Some(self.producer.limit), command, move |reply| {
+            shared.times.txn_send_offsets.add(shared.front.clock.now().mono.since(begun));
+            match reply {
+                Reply::Unit => Ok(()),
+                other => Err(unexpected(&other)),
+            }
         })
     }
 

@@ -128,6 +128,7 @@ impl Client {
                 match self.metadata.handle_response(now, rng, &mut self.shared.names, tag, result) {
                     Ok(Some(diff)) => {
                         self.shared.stats.metadata += 1;
+                        self.shared.stats.metadata_at = Some(now.mono);
                         self.note_leaders(&before, &diff);
                         self.tell_metadata(&diff);
                     }
@@ -296,7 +297,12 @@ impl Client {
                 }
             }
         });
-        shared.stats.requests += requests;
+        shared.stats.requests += requests.len() as u64;
+        for (broker, size) in requests.into_iter().filter(|(broker, _)| broker.0 >= 0) {
+            let node = shared.stats.node(broker);
+            node.requests += 1;
+            node.request_size.add_value(size);
+        }
     }
 
     /// Producers and consumers that have ended let go of their links.

@@ -349,6 +349,13 @@ impl Client {
         &self.shared.stats
     }
 
+    /// Forgets what was counted of producers that have ended; it stays in what was counted of all. Their numbers are kept
+    /// until then, so that whoever reads them sees the last ones.
+    pub fn forget_ended(&mut self) {
+        let producers = &self.producers;
+        self.shared.stats.forget(|ix| !producers.contains_key(&ix));
+    }
+
     /// The cluster as it is known.
     pub fn view(&self) -> &Arc<View> {
         self.metadata.view()

@@ -8,6 +8,7 @@ use crate::metadata::View;
 use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::{BrokerId, ConnId, Error, ErrorKind, Now, Time, Wake, Why};
+use smallvec::SmallVec;
 use std::io::IoSlice;
 
 impl Cluster {
@@ -249,13 +250,18 @@ impl Cluster {
     }
 
     /// Offers every link that can take a request to `ask`, until it has none for it.
-    pub(crate) fn offer(&mut self, now: Now, mut ask: impl FnMut(&LinkFacts<'_>) -> Option<Request>) -> u64 {
-        let mut asked = 0;
+    pub(crate) fn offer(
+        &mut self,
+        now: Now,
+        mut ask: impl FnMut(&LinkFacts<'_>) -> Option<Request>,
+    ) -> SmallVec<[(BrokerId, u64); 4]> {
+        let mut asked = SmallVec::new();
         for (key, conn) in self.up.iter().map(|(k, c)| (*k, *c)).collect::<Vec<_>>() {
             while let Some((_, link)) = self.link_mut(conn) {
                 let Some(request) = link.facts(key.0.broker()).and_then(|facts| ask(&facts)) else { break };
+                let size: usize = request.body.iter().map(|piece| piece.len()).sum();
                 link.send(now, request);
-                asked += 1;
+                asked.push((key.0.broker(), size as u64));
             }
             self.note_transmit(conn);
         }

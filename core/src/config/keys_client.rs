@@ -58,6 +58,11 @@ section! {
             .aliases(&[Alias::of("socket.receive.buffer.bytes").values(&[("0", "-1")])])];
         /// Whether TCP looks after idle connections. Java always does.
         plain socket_keepalive_enable: bool = "socket.keepalive.enable" Bool "true" [.librdkafka()];
+        /// How long one window of the metrics is: rates, averages, largest values and percentiles are of the last
+        /// `metrics.num.samples` windows.
+        plain metrics_sample_window: Duration = "metrics.sample.window.ms" Long "30000" [.min(0)];
+        /// How many windows the metrics cover, the one under way included.
+        plain metrics_num_samples: u32 = "metrics.num.samples" Int "2" [.min(1)];
         /// The largest answer of a broker that is believed; a connection that announces more is closed.
         plain response_max_bytes: usize = "response.max.bytes" Int "100000000" [.min(1000).klamm()
             .aliases(&[Alias::of("receive.message.max.bytes")])];
@@ -84,10 +89,6 @@ section! {
             "bootstrap.controllers" List "" [.status(Refused("klamm talks to brokers only: use bootstrap.servers"))];
         "Whether metrics are pushed to the brokers (KIP-714). Java's default: true, for Admin false."
             "enable.metrics.push" Bool "false" [.status(Unsupported("this version does not push metrics to brokers"))];
-        "How long a window of the rates is."
-            "metrics.sample.window.ms" Long "30000" [.min(0).status(Unsupported("metrics are plain counters: rates are up to who reads them"))];
-        "How many windows the rates keep."
-            "metrics.num.samples" Int "2" [.min(1).status(Unsupported("metrics are plain counters: rates are up to who reads them"))];
         "Which metrics are recorded."
             "metrics.recording.level" Text "INFO" [.words(&["info", "debug", "trace"]).status(Accepted("all are recorded: they are plain counters"))];
         "Classes that export metrics. Java's default is its JMX reporter."

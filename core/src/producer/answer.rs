@@ -51,6 +51,8 @@ impl Producer {
                         };
                         self.judge(cx, broker, token, item, &told);
                     }
+                    let pause = u64::try_from(parsed.throttle_ms).unwrap_or(0);
+                    cx.stats.producer(self.ix).throttle.add(std::time::Duration::from_millis(pause));
                     if parsed.throttle_ms > 0 {
                         cx.news.push(News::Throttled { ms: parsed.throttle_ms });
                     }
@@ -135,14 +137,17 @@ impl Producer {
             Then::Done { base_offset } => {
                 queue.succeeded(at, now);
                 let Some(entry) = queue.resolve(at) else { return };
-                cx.stats.records_acked += u64::from(entry.batch.count);
-                cx.stats.record_bytes += entry.size() as u64;
-                cx.stats.batches_acked += 1;
-                cx.stats.plain_bytes += u64::from(entry.batch.plain_bytes);
-                let topic = cx.stats.topic(cx.names.named(partition).0);
-                topic.records_acked += u64::from(entry.batch.count);
-                topic.bytes += entry.size() as u64;
-                topic.plain_bytes += u64::from(entry.batch.plain_bytes);
+                let (records, plain) = (u64::from(entry.batch.count), u64::from(entry.batch.plain_bytes));
+                let (bytes, name) = (entry.size() as u64, cx.names.named(partition).0);
+                let s = cx.stats.producer(self.ix);
+                s.records_acked += records;
+                s.record_bytes += bytes;
+                s.batches_acked += 1;
+                s.plain_bytes += plain;
+                let topic = s.topic(name);
+                topic.records_acked += records;
+                topic.bytes += bytes;
+                topic.plain_bytes += plain;
                 topic.batches += 1;
                 let append_time = told.said.map(|said| said.append_time).filter(|at| *at >= 0).map(Timestamp);
                 let (producer, batch) = (self.ix, entry.batch.no);
@@ -231,7 +236,7 @@ impl Producer {
                     SplitPart { no: numbers[1], first, count: count - first },
                 ];
                 queue.replace(at, halves.into());
-                cx.stats.splits += 1;
+                cx.stats.producer(self.ix).splits += 1;
                 cx.events.push_back(Event::Split { producer: self.ix, partition, batch, into });
             }
             Err(error) => {

@@ -36,7 +36,7 @@ pub(crate) struct Producer {
     pub(super) index: Index,
     pub(super) topics: Topics,
     /// Produce requests under way.
-    pub(super) requests: BTreeMap<u64, Vec<Item>>,
+    pub(super) requests: BTreeMap<u64, (Time, Vec<Item>)>,
     /// The InitProducerId request under way.
     pub(super) asking: Option<u64>,
     /// When a failed request for a producer id is to be repeated.
@@ -187,8 +187,9 @@ impl Producer {
             self.transaction.is_some() && self.doomed.is_none() && !error.code().is_some_and(super::transaction::dooms);
         let error = if abortable { error.with_abort() } else { error };
         self.batch_failed(entry, &error);
-        cx.stats.records_failed += u64::from(entry.batch.count);
-        cx.stats.topic(cx.names.named(partition).0).records_failed += u64::from(entry.batch.count);
+        let s = cx.stats.producer(self.ix);
+        s.records_failed += u64::from(entry.batch.count);
+        s.topic(topic).records_failed += u64::from(entry.batch.count);
         let (producer, batch) = (self.ix, entry.batch.no);
         cx.events.push_back(Event::Failed { producer, partition, batch, error, culprits: Vec::new() });
     }
@@ -206,7 +207,7 @@ impl Producer {
                 self.window_broke(partition, recreated);
             } else {
                 if who.is_some_and(|who| self.identities.bump(who)) {
-                    cx.stats.bumps += 1;
+                    cx.stats.producer(self.ix).bumps += 1;
                     self.unfiled = true;
                 }
                 if self.identities.current().is_some() {
@@ -279,7 +280,13 @@ impl RoleMachine for Producer {
             self.take_identity(cx, broker, result);
         } else if let Some(call) = self.transaction.as_mut().and_then(|t| t.call.take_if(|c| c.token == tag.token)) {
             self.take_coordinator_answer(cx, broker, &call, result);
-        } else if let Some(items) = self.requests.remove(&tag.token) {
+        } else if let Some((asked, items)) = self.requests.remove(&tag.token) {
+            let (in_flight, answered) = (self.requests.len() as u64, result.is_ok());
+            let s = cx.stats.producer(self.ix);
+            s.in_flight = in_flight;
+            if answered {
+                s.latency.add(cx.now.mono.since(asked));
+            }
             self.take_answer(cx, broker, tag.token, &items, result);
         }
         self.go_on(cx);

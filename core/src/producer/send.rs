@@ -39,12 +39,20 @@ impl Producer {
             queue.over(link.conn);
             let stamp = queue.send(pick.at, tag.token, broker, climate.minting(queue), cx.now.mono);
             let Some(entry) = queue.entry(pick.at) else { continue };
-            cx.stats.batches += 1;
-            if entry.attempts > 1 {
-                cx.stats.retries += 1;
-                cx.stats.topic(cx.names.topic_name(queue.place.0)).retries += 1;
+            let (again, records, size) = (entry.attempts > 1, u64::from(entry.batch.count), entry.size() as u64);
+            let (waited, name) = (cx.now.mono.since(entry.batch.entered), cx.names.topic_name(queue.place.0));
+            let s = cx.stats.producer(self.ix);
+            s.batches += 1;
+            s.records_sent += records;
+            if again {
+                s.retries += 1;
+                s.records_retried += records;
+                let topic = s.topic(name);
+                topic.retries += 1;
+                topic.records_retried += records;
             } else {
-                cx.stats.queue_time.add(cx.now.mono.since(entry.batch.entered));
+                s.queue_time.add(waited);
+                s.batch_size.add_value(size);
             }
             let item = Item { partition: pick.partition, place: queue.place, topic_id, no: entry.batch.no };
             parts.push(Part { item, stamp, batch: entry.batch.clone() });
@@ -58,7 +66,11 @@ impl Producer {
             });
         match built {
             Ok(request) => {
-                self.requests.insert(tag.token, items);
+                self.requests.insert(tag.token, (cx.now.mono, items));
+                let in_flight = self.requests.len() as u64;
+                let s = cx.stats.producer(self.ix);
+                s.requests += 1;
+                s.in_flight = in_flight;
                 if let Some(txn) = &mut self.transaction {
                     txn.touched = true;
                 }

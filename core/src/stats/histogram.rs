@@ -45,16 +45,57 @@ fn top(place: usize) -> u64 {
 impl Histogram {
     /// One more.
     pub fn add(&mut self, took: Duration) {
-        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.add_value(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// One more that is no time: bytes, say.
+    pub fn add_value(&mut self, us: u64) {
         self.counts[place(us)] += 1;
         self.count += 1;
         self.sum = self.sum.saturating_add(us);
         self.max = self.max.max(us);
     }
 
+    /// Takes in another.
+    pub fn merge(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.count += other.count;
+        self.sum = self.sum.saturating_add(other.sum);
+        self.max = self.max.max(other.max);
+    }
+
+    /// What was added since this one was like `before`. The largest value is known to within an eighth then.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        if before.count == 0 {
+            return self.clone();
+        }
+        let mut new = self.clone();
+        for (count, old) in new.counts.iter_mut().zip(&before.counts) {
+            *count = count.saturating_sub(*old);
+        }
+        new.count = self.count.saturating_sub(before.count);
+        new.sum = self.sum.saturating_sub(before.sum);
+        let largest = new.counts.iter().rposition(|count| *count > 0).map_or(0, top);
+        new.max = largest.min(self.max);
+        new
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// Their mean, of values that are no times; `None` without any.
+    pub fn mean(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum as f64 / self.count as f64)
+    }
+
+    /// The largest, of values that are no times; `None` without any.
+    pub fn max(&self) -> Option<u64> {
+        (self.count > 0).then_some(self.max)
     }
 
     /// Their sum, in milliseconds.
@@ -98,6 +139,21 @@ mod tests {
             last = at;
         }
         assert_eq!(place(u64::MAX), PLACES - 1);
+    }
+
+    #[test]
+    fn what_was_added_since_is_told_apart_from_what_was_there() {
+        let mut histogram = Histogram::default();
+        (0..50).for_each(|_| histogram.add(Duration::from_secs(9)));
+        let before = histogram.clone();
+        assert_eq!(histogram.since(&before).max_ms(), None);
+        (1..=100).for_each(|ms| histogram.add(Duration::from_millis(ms)));
+        let new = histogram.since(&before);
+        assert_eq!((new.count(), new.mean_ms()), (100, Some(50.5)));
+        let most = new.max_ms().unwrap();
+        assert!((100.0..113.0).contains(&most), "{most}");
+        assert!(new.quantile_ms(0.5).unwrap() < 57.0);
+        assert_eq!(histogram.since(&Histogram::default()), histogram);
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! Plain counters and histograms, read by snapshot.
 
 mod histogram;
+mod producer;
 
 pub use histogram::Histogram;
+pub use producer::ProducerStats;
 
-use crate::BrokerId;
-use std::sync::Arc;
+use crate::{BrokerId, ProducerIx, Time};
 
 /// What was counted of one broker, over all connections to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NodeStats {
+    /// Requests put on the way, those to Fetch and JoinGroup among them.
+    pub requests: u64,
+    /// Their sizes in bytes, without what frames them.
+    pub request_size: Histogram,
     /// Answers received, those to Fetch and JoinGroup not among them.
     pub responses: u64,
     /// Bytes received.
@@ -37,9 +42,23 @@ pub struct TopicStats {
     pub batches: u64,
     /// Batches sent again.
     pub retries: u64,
+    /// Records sent again.
+    pub records_retried: u64,
 }
 
-/// What the core has counted since it began. All numbers only grow.
+impl TopicStats {
+    fn add(&mut self, other: &Self) {
+        self.records_acked += other.records_acked;
+        self.bytes += other.bytes;
+        self.plain_bytes += other.plain_bytes;
+        self.records_failed += other.records_failed;
+        self.batches += other.batches;
+        self.retries += other.retries;
+        self.records_retried += other.records_retried;
+    }
+}
+
+/// What the core has counted since it began. All numbers only grow, but those of what is there now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -61,20 +80,6 @@ pub struct Stats {
     pub deadlines: u64,
     /// Metadata answers merged.
     pub metadata: u64,
-    /// Batches sent, retries included.
-    pub batches: u64,
-    /// Batches sent again.
-    pub retries: u64,
-    /// Records acknowledged.
-    pub records_acked: u64,
-    /// Records failed.
-    pub records_failed: u64,
-    /// Bytes of records acknowledged, as they were sent.
-    pub record_bytes: u64,
-    /// Batches split.
-    pub splits: u64,
-    /// Epoch bumps.
-    pub bumps: u64,
     /// Fetch answers with records.
     pub fetches: u64,
     /// Bytes of records fetched.
@@ -91,16 +96,14 @@ pub struct Stats {
     pub throttled_ms: u64,
     /// Connections that stand now.
     pub connections: u64,
-    /// Batches acknowledged.
-    pub batches_acked: u64,
-    /// Bytes of records acknowledged, before compression.
-    pub plain_bytes: u64,
-    /// How long the oldest record of a batch waited until the batch was sent first.
-    pub queue_time: Histogram,
     /// By broker, in the order in which they were met.
     pub nodes: Vec<(BrokerId, NodeStats)>,
-    /// By topic that is written to, in the order in which they were met.
-    pub topics: Vec<(Arc<str>, TopicStats)>,
+    /// When metadata was merged last.
+    pub metadata_at: Option<Time>,
+    /// Of the producers that have ended, together.
+    pub(crate) ended: ProducerStats,
+    /// By producer that has not ended.
+    pub producers: Vec<(ProducerIx, ProducerStats)>,
 }
 
 impl Stats {
@@ -108,8 +111,35 @@ impl Stats {
         slot(&mut self.nodes, |known| *known == broker, || broker)
     }
 
-    pub(crate) fn topic(&mut self, name: &Arc<str>) -> &mut TopicStats {
-        slot(&mut self.topics, |known| Arc::ptr_eq(known, name) || *known == *name, || name.clone())
+    /// The counts of a producer, new if need be.
+    pub(crate) fn producer(&mut self, producer: ProducerIx) -> &mut ProducerStats {
+        slot(&mut self.producers, |known| *known == producer, || producer)
+    }
+
+    /// Forgets producers; what they counted stays in what was counted of all.
+    pub(crate) fn forget(&mut self, ended: impl Fn(ProducerIx) -> bool) {
+        let Self { producers, ended: all, .. } = self;
+        producers.retain(|(ix, own)| {
+            let ended = ended(*ix);
+            if ended {
+                all.add(own);
+            }
+            !ended
+        });
+    }
+
+    /// What was counted of all producers together, those that have ended included.
+    pub fn produced(&self) -> ProducerStats {
+        let mut all = self.ended.clone();
+        for (_, own) in &self.producers {
+            all.add(own);
+        }
+        all
+    }
+
+    /// What was counted of one producer, if it has sent anything and has not ended.
+    pub fn of_producer(&self, producer: ProducerIx) -> Option<&ProducerStats> {
+        self.producers.iter().find(|(ix, _)| *ix == producer).map(|(_, stats)| stats)
     }
 }
 

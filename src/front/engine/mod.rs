@@ -65,7 +65,8 @@ impl MakeEngine {
     /// The engine over this clock.
     pub fn make(self, clock: Clock) -> Engine {
         let now = clock.now();
-        let front = Arc::new(Front::new(FrontClock::new(clock, self.real), self.seed));
+        let (window, count) = (self.config.metrics_sample_window, self.config.metrics_num_samples);
+        let front = Arc::new(Front::measured(FrontClock::new(clock, self.real), self.seed, window, count));
         let front = self.made.get_or_init(|| front).clone();
         Engine {
             client: Client::new(self.config, self.seed, now),
@@ -202,7 +203,24 @@ impl Engine {
             return;
         }
         self.published = Some(now.mono);
-        locked(&self.front.stats).clone_from(self.client.stats());
+        self.tell_counts(now);
+        let known = |ix: &ProducerIx| self.producers.contains_key(ix);
+        let ended: Vec<_> = self.client.stats().producers.iter().filter(|(ix, _)| !known(ix)).cloned().collect();
+        if ended.is_empty() {
+            return;
+        }
+        for (ix, own) in ended {
+            if let Some(shared) = self.front.producer(ix) {
+                shared.keep_last(own);
+            }
+        }
+        self.client.forget_ended();
+        self.tell_counts(now);
+    }
+
+    fn tell_counts(&self, now: Now) {
+        let waits = self.producers.iter().map(|(ix, p)| (*ix, p.front.shared.times.short_total(now.mono)));
+        locked(&self.front.recent).publish(now.mono, self.client.stats(), waits);
     }
 
     /// The earliest timer of the front.

@@ -188,6 +188,7 @@ impl Engine {
             let short = shared.budget.is_short();
             if short != producer.pressure {
                 producer.pressure = short;
+                shared.times.short(now.mono, short);
                 self.client.handle_pressure(now, *ix, short);
             }
         }

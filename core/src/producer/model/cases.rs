@@ -290,5 +290,5 @@ fn a_forgotten_producer_goes_on_at_once_and_one_that_is_refused_again_pauses() {
     }
     heal(&mut world);
     assert!(world.errors.is_empty() && acked(&world) > 0);
-    assert_eq!(world.stats.bumps, 4);
+    assert_eq!(world.stats.produced().bumps, 4);
 }

@@ -190,9 +190,9 @@ fn whatever_happens_every_batch_ends_once_and_the_logs_bear_it_out() {
                 End::Failed { .. } => not += 1,
             }
         }
-        bumps += world.stats.bumps;
-        splits += world.stats.splits;
-        retries += world.stats.retries;
+        bumps += world.stats.produced().bumps;
+        splits += world.stats.produced().splits;
+        retries += world.stats.produced().retries;
     }
     println!(
         "acked {acked}, possibly written {possibly}, not written {not}; bumps {bumps}, splits {splits}, retries {retries}"
