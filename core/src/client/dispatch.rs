@@ -104,6 +104,7 @@ impl Client {
             self.metadata.want(&needs);
             self.coordinators.want(&needs);
             let view = self.metadata.view().clone();
+            self.dirty |= self.coordinators.check(self.now, &view, &mut self.rng);
             self.cluster.want(self.now, &needs, &view, &mut self.rng, &mut self.shared.stats);
             self.offer_links();
             self.take_news(None);
@@ -236,7 +237,10 @@ impl Client {
                 None => Note::Connected { broker },
             }));
             match trouble {
-                Some(error) => self.shared.troubles.insert(broker, error),
+                Some(error) => {
+                    self.coordinators.unreachable(self.now, broker, &mut self.rng);
+                    self.shared.troubles.insert(broker, error)
+                }
                 None => self.shared.troubles.remove(&broker),
             };
         }

@@ -1,7 +1,7 @@
 //! Who coordinates which group or transactional id, found and kept while a role needs to know (contracts B15).
 
 use crate::client::role::{CoordinatorKind, LinkFacts, Needs, Owner, Request, RequestError, Response, Tag};
-use crate::metadata::{self, Node};
+use crate::metadata::{self, Node, View};
 use crate::rng::Rng;
 use crate::wire::messages::FindCoordinatorRequest;
 use crate::{BrokerId, Error, ErrorCode, Now, Time, Wake, Why};
@@ -55,6 +55,19 @@ struct Entry {
     asked: bool,
 }
 
+impl Entry {
+    fn lost(&mut self, now: Now, backoff: (Duration, Duration), rng: &mut Rng) {
+        self.state = Coordinator::Unknown;
+        self.attempts = self.attempts.saturating_add(1);
+        // The answer may name the old one for a while (broker-coord 1.3): at once, then ever slower.
+        let wait = match self.attempts {
+            1 => Duration::ZERO,
+            n => rng.backoff(backoff.0, backoff.1, n - 2),
+        };
+        self.due = now.mono + wait;
+    }
+}
+
 const UNKNOWN: &Coordinator = &Coordinator::Unknown;
 
 impl Coordinators {
@@ -83,16 +96,28 @@ impl Coordinators {
     pub(crate) fn lost(&mut self, now: Now, kind: CoordinatorKind, key: &Arc<str>, broker: BrokerId, rng: &mut Rng) {
         if let Some(entry) = self.entries.get_mut(&(kind, key.clone())) {
             if entry.state == Coordinator::Known(broker) {
-                entry.state = Coordinator::Unknown;
-                entry.attempts += 1;
-                // The answer may name the old one for a while (broker-coord 1.3): at once, then ever slower.
-                let wait = match entry.attempts {
-                    1 => Duration::ZERO,
-                    n => rng.backoff(self.backoff.0, self.backoff.1, n - 2),
-                };
-                entry.due = now.mono + wait;
+                entry.lost(now, self.backoff, rng);
             }
         }
+    }
+
+    /// A broker cannot be reached: whatever it coordinated may be with another one by now (TX-10).
+    pub(crate) fn unreachable(&mut self, now: Now, broker: BrokerId, rng: &mut Rng) {
+        for entry in self.entries.values_mut().filter(|e| e.state == Coordinator::Known(broker)) {
+            entry.lost(now, self.backoff, rng);
+        }
+    }
+
+    /// A broker that is not in the cluster's list has no address: it cannot be asked, and does not coordinate anything.
+    /// Whether there is something to look for now.
+    pub(crate) fn check(&mut self, now: Now, view: &View, rng: &mut Rng) -> bool {
+        let gone = |e: &&mut Entry| e.state.broker().is_some_and(|broker| !view.brokers.contains_key(&broker));
+        let mut any = false;
+        for entry in self.entries.values_mut().filter(gone) {
+            entry.lost(now, self.backoff, rng);
+            any = true;
+        }
+        any
     }
 
     /// The coordinator does its work: earlier failures no longer count.

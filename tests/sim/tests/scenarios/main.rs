@@ -3,6 +3,7 @@
 
 mod commits;
 mod consumer;
+mod coordinators;
 mod groups;
 mod idempotence;
 mod idempotence_epochs;
