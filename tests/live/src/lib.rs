@@ -9,6 +9,8 @@
 //!
 //! [`Java`] is the official client as a peer, [`Probe`] a raw connection that judges without any client.
 
+pub mod bank;
+pub mod chaos;
 mod classes;
 pub mod cluster;
 mod folders;
@@ -18,6 +20,7 @@ pub mod peers;
 mod ports;
 pub mod probe;
 mod process;
+pub mod proxy;
 pub mod record;
 mod settings;
 pub mod suite;
@@ -28,6 +31,8 @@ pub use cluster::Cluster;
 pub use jars::of as jars_of;
 pub use peers::{Java, Kcat};
 pub use probe::Probe;
+pub use process::process_time;
+pub use proxy::Proxy;
 pub use record::Record;
 pub use suite::{Behaviour, Runtime};
 pub use target::{Kind, Target};

@@ -76,6 +76,13 @@ impl Java {
         process::run(command, lines.join("\n") + "\n", "Transact", LIMIT)
     }
 
+    /// Sets a feature of the cluster to a level (`transaction.version`: 1 is the protocol before KIP-890).
+    pub fn set_feature(&self, name: &str, level: i16) -> Result<()> {
+        let mut command = self.program("Feature")?;
+        command.args([name, &level.to_string()]);
+        process::run(command, String::new(), "Feature.java", LIMIT).map(drop)
+    }
+
     /// Joins a group, with the range assignor unless `settings` says otherwise.
     pub fn join(&self, group: &str, topics: &[&str], settings: &[&str]) -> Result<Member> {
         let mut command = self.program("GroupMember")?;

@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const FETCH: i16 = 1;
 const LIST_OFFSETS: i16 = 2;
 const METADATA: i16 = 3;
+const ALTER_PARTITION_REASSIGNMENTS: i16 = 45;
 const API_VERSIONS: i16 = 18;
 
 /// What Metadata version 1 tells.
@@ -134,6 +135,27 @@ impl Probe {
             })
         })?;
         topics.into_iter().flatten().next().context("ListOffsets answered nothing")
+    }
+
+    /// Asks for other replicas of a partition, the first of which is to lead it; any node passes that on.
+    pub fn reassign(&mut self, topic: &str, partition: i32, replicas: &[i32]) -> Result<()> {
+        let mut body = 10_000_i32.to_be_bytes().to_vec();
+        let compact = |body: &mut Vec<u8>, length: usize| body.push(u8::try_from(length + 1).unwrap_or(u8::MAX));
+        compact(&mut body, 1);
+        compact(&mut body, topic.len());
+        body.extend(topic.as_bytes());
+        compact(&mut body, 1);
+        body.extend(partition.to_be_bytes());
+        compact(&mut body, replicas.len());
+        replicas.iter().for_each(|replica| body.extend(replica.to_be_bytes()));
+        body.extend([0; 3]); // no tagged fields: of the partition, the topic, the request
+        // The header of the request ends with tagged fields, and so does that of the answer.
+        body.insert(0, 0);
+        let answer = self.ask(ALTER_PARTITION_REASSIGNMENTS, 0, &body)?;
+        let mut read = Cursor(&answer);
+        let (_tags, _throttle, error) = (read.take(1)?, read.i32()?, read.i16()?);
+        ensure!(error == 0, "AlterPartitionReassignments answered error {error}");
+        Ok(())
     }
 
     /// The batches of a partition from its first offset on; this node must lead it.

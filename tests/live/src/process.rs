@@ -14,6 +14,12 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 /// How long a process may take to end after TERM before it is killed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What this process has used of its processors.
+pub fn process_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+}
+
 /// A running Java process of ours. Killed and reaped when dropped.
 #[derive(Debug)]
 pub(crate) struct Process {

@@ -4,6 +4,7 @@
 
 mod admin;
 mod admin_transactions;
+mod bank;
 mod brokers;
 mod client;
 mod consume;
@@ -12,6 +13,7 @@ mod groups;
 mod harm;
 mod java_names;
 mod librdkafka;
+mod monkey;
 mod noise;
 mod produce;
 mod raw;
@@ -23,6 +25,15 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     if std::env::var_os(brokers::VICTIM).is_some() {
         return match brokers::be_a_victim() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    if std::env::var_os(bank::CLERK).is_some() {
+        return match bank::be_a_clerk() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error:#}");
@@ -46,6 +57,7 @@ fn main() -> ExitCode {
         noise::BEHAVIOURS,
         raw::BEHAVIOURS,
         harm::BEHAVIOURS,
+        bank::BEHAVIOURS,
     ];
     klamm_live::suite::run(&tables.concat())
 }

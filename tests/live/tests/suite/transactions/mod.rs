@@ -2,7 +2,7 @@
 
 pub(crate) mod dialogue;
 pub(crate) mod peers;
-mod wire;
+pub(crate) mod wire;
 
 use anyhow::Result;
 use dialogue::Dialogue;
