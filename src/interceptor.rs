@@ -10,6 +10,7 @@ use crate::{Error, ErrorKind, RecordMetadata, Result, Timestamp};
 use klamm_core::config;
 use klamm_core::record::Header;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -159,8 +160,24 @@ pub(crate) struct Shared(pub(crate) Arc<dyn ProducerInterceptor>);
 /// The interceptors of a producer, and the records whose outcome they wait for.
 pub(crate) struct Interceptors {
     all: Vec<Shared>,
-    pending: Mutex<Vec<Pending>>,
+    /// By what decides about them, a batch or a place in line: each outcome looks at its own records only.
+    pending: Mutex<BTreeMap<Key, Vec<Pending>>>,
     panics: AtomicU64,
+}
+
+/// The address of a batch's outcome, or of a ticket: each stays alive while records wait for it here.
+type Key = usize;
+
+/// Wakes the interceptors up for one batch, or one place in line.
+struct Nudge {
+    interceptors: Arc<Interceptors>,
+    key: Key,
+}
+
+impl Wake for Nudge {
+    fn wake(self: Arc<Self>) {
+        self.interceptors.look(self.key);
+    }
 }
 
 struct Pending {
@@ -224,30 +241,67 @@ impl Interceptors {
             if let At::Batch(ack, ..) = &pending.at {
                 ack.watch();
             }
-            locked(&self.pending).push(pending);
-            self.sweep(1);
+            self.add(pending);
         }
         given
     }
 
-    /// Tells the outcome of the last `count` records at least, as far as they are known; the others' wake this up again.
-    fn sweep(self: &Arc<Self>, count: usize) {
-        let waker = Waker::from(self.clone());
-        let mut settled = Vec::new();
-        {
+    /// A record waits for its outcome. Only the first of its batch has to look for it: its waker stands for all of them.
+    fn add(self: &Arc<Self>, one: Pending) {
+        let key = one.at.key();
+        let first = {
             let mut pending = locked(&self.pending);
-            let from = pending.len().saturating_sub(count);
-            let rest = pending.split_off(from);
-            for mut one in rest {
-                if one.at.is_settled(&waker) {
-                    settled.push(one);
-                } else {
-                    pending.push(one);
-                }
-            }
+            let group = pending.entry(key).or_default();
+            group.push(one);
+            group.len() == 1
+        };
+        if first {
+            self.look(key);
         }
-        for one in settled {
-            self.tell(one);
+    }
+
+    /// Tells the outcomes of a batch's records if they are known; else its waker comes back here. Whoever finds no records
+    /// leaves them to the one who took them, who looks once more when he has put them back.
+    fn look(self: &Arc<Self>, key: Key) {
+        let waker = Waker::from(Arc::new(Nudge { interceptors: self.clone(), key }));
+        loop {
+            let Some(mut group) = locked(&self.pending).remove(&key) else { return };
+            let Some(first) = group.first_mut() else { return };
+            let known = match &first.at {
+                At::Batch(ack, ..) => ack.settled(&waker),
+                At::Line(ticket) => match Ticket::watch(ticket, &waker) {
+                    None => false,
+                    Some(None) => true,
+                    Some(Some(placed)) => {
+                        placed.ack.watch();
+                        first.at = At::Batch(placed.ack, placed.index, placed.delta);
+                        for one in group {
+                            self.add(one);
+                        }
+                        return;
+                    }
+                },
+            };
+            if known {
+                for one in group {
+                    self.tell(one);
+                }
+                return;
+            }
+            let watched = first.at.clone();
+            {
+                let mut pending = locked(&self.pending);
+                let later = pending.insert(key, group).unwrap_or_default();
+                pending.entry(key).or_default().extend(later);
+            }
+            // Nobody found the records while they were out; what came then is seen here.
+            let come = match &watched {
+                At::Batch(ack, ..) => ack.settled(&waker),
+                At::Line(ticket) => ticket.is_ready(),
+            };
+            if !come {
+                return;
+            }
         }
     }
 
@@ -264,12 +318,6 @@ impl Interceptors {
     }
 }
 
-impl Wake for Interceptors {
-    fn wake(self: Arc<Self>) {
-        self.sweep(usize::MAX);
-    }
-}
-
 impl fmt::Debug for Interceptors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Interceptors").field("count", &self.all.len()).finish_non_exhaustive()
@@ -277,21 +325,11 @@ impl fmt::Debug for Interceptors {
 }
 
 impl At {
-    /// Whether the outcome is known; else the waker is kept. Neither is a look at a failure.
-    fn is_settled(&mut self, waker: &Waker) -> bool {
-        if let Self::Line(ticket) = self {
-            match Ticket::watch(ticket, waker) {
-                None => return false,
-                Some(None) => return true,
-                Some(Some(placed)) => {
-                    placed.ack.watch();
-                    *self = Self::Batch(placed.ack, placed.index, placed.delta);
-                }
-            }
-        }
+    /// What decides about the record.
+    fn key(&self) -> Key {
         match self {
-            Self::Batch(ack, ..) => ack.settled(waker),
-            Self::Line(_) => true,
+            Self::Batch(ack, ..) => Arc::as_ptr(ack) as Key,
+            Self::Line(ticket) => Arc::as_ptr(ticket) as Key,
         }
     }
 

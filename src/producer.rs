@@ -292,6 +292,22 @@ impl Topic {
         until(&self.slot.shared.front, "fetching the topic's metadata", Ready(self.slot.clone()))
             .within(self.slot.settings.max_block)
     }
+
+    /// Opens a connection to each leader of its partitions, so that the first record pays for no handshake. Done when all of
+    /// them can take requests.
+    ///
+    /// # Errors
+    /// `Timeout` after `max.block.ms`, with what kept the first of those that are missing.
+    #[doc(alias = "EnsureProduceConnectionIsOpen")]
+    #[must_use = "await it, or `.wait()`"]
+    pub fn warm_up(&self) -> Op<()> {
+        let (front, limit) = (&self.slot.shared.front, self.slot.settings.max_block);
+        let until = front.clock.now().mono + limit;
+        ask(front, Some(limit), Command::WarmUp(self.slot.shared.ix, self.name().into(), until), |reply| match reply {
+            Reply::Unit => Ok(()),
+            other => Err(unexpected(&other)),
+        })
+    }
 }
 
 impl fmt::Debug for Topic {

@@ -109,3 +109,47 @@ fn failures_are_told_and_a_look_by_an_interceptor_is_none_by_the_sender() {
     assert_eq!(producer.flush().wait().unwrap_err().kind(), ErrorKind::Undelivered);
     kafka.close().wait().unwrap();
 }
+
+/// Counts what it is told.
+struct Counts(Arc<std::sync::atomic::AtomicUsize>);
+
+impl ProducerInterceptor for Counts {
+    fn on_acknowledgement(&self, _: &Acknowledgement<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn each_of_many_records_is_told_once_however_they_waited() {
+    let cluster = cluster();
+    cluster.create_topic("u", 4);
+    let told = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let section = ProducerConfig::new()
+        .interceptor(Plugin::interceptor(Counts(told.clone())))
+        .batch_size(2_000)
+        .buffer_memory(30_000)
+        .set("max.block.ms", 20_000);
+    let kafka = Kafka::connect(Blocking, Config::new(cluster.bootstrap())).wait().unwrap();
+    let producer = kafka.producer_with(section).unwrap();
+    // Some wait for their topic, some for memory, most for their batch.
+    std::thread::scope(|scope| {
+        for topic in ["t", "u", "u", "new"] {
+            let producer = &producer;
+            scope.spawn(move || {
+                for n in 0..2_000 {
+                    let delivery = producer.send(Record::to(topic).value(&[n as u8; 20]));
+                    if n % 50 == 0 {
+                        delivery.queued().wait().unwrap();
+                    }
+                }
+            });
+        }
+    });
+    producer.flush().wait().unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    while told.load(std::sync::atomic::Ordering::Relaxed) < 8_000 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    kafka.close().wait().unwrap();
+    assert_eq!(told.load(std::sync::atomic::Ordering::Relaxed), 8_000);
+}

@@ -177,3 +177,91 @@ fn a_producer_that_may_not_create_topics_does_not() {
         kafka.close().wait().unwrap();
     }
 }
+
+#[test]
+fn with_the_gapless_guarantee_nothing_follows_a_batch_that_failed() {
+    for gapless in [true, false] {
+        let cluster = cluster();
+        let section = ProducerConfig::new().linger(ms(0)).enable_gapless_guarantee(gapless);
+        let (kafka, producer) = connect(&cluster, section);
+        producer.send(Record::to("t").value("0")).wait().unwrap();
+        cluster.fault(Api::Produce).times(1).error(87);
+        let refused = producer.send(Record::to("t").value("1")).wait().unwrap_err();
+        assert_eq!((refused.kind(), refused.is_fatal()), (ErrorKind::Corrupt, false), "{refused}");
+        let next = producer.send(Record::to("t").value("2")).wait();
+        let other = producer.send(Record::to("u").value("2")).wait();
+        if gapless {
+            for error in [next.unwrap_err(), other.unwrap_err()] {
+                assert!(error.is_fatal() && !error.possibly_written(), "{error}");
+                assert!(error.to_string().contains("enable.gapless.guarantee"), "{error}");
+            }
+        } else {
+            assert!(next.is_ok() && other.is_ok());
+        }
+        assert_eq!(cluster.records("t").len(), if gapless { 1 } else { 2 });
+        kafka.close().wait().unwrap();
+    }
+    let cluster = cluster();
+    let purged = ProducerConfig::new().linger(Duration::from_secs(9)).enable_gapless_guarantee(true);
+    let (kafka, producer) = connect(&cluster, purged);
+    let given_up = producer.send(Record::to("t").value("0"));
+    producer.purge(klamm::Purge::Queued).wait().unwrap();
+    assert_eq!(given_up.wait().unwrap_err().kind(), ErrorKind::Aborted);
+    assert!(producer.send(Record::to("t").value("1")).wait().is_ok(), "what the application gave up is no gap");
+    kafka.close().wait().unwrap();
+}
+
+#[test]
+fn a_topic_that_was_warmed_up_has_its_connections_before_the_first_record() {
+    let cluster = Cluster::with_brokers(3).unwrap();
+    cluster.create_topic("wide", 6);
+    let (kafka, producer) = connect(&cluster, ProducerConfig::new().max_block(ms(3000)));
+    let leaders: std::collections::BTreeSet<_> = (0..6).filter_map(|p| cluster.leader("wide", p)).collect();
+    let topic = producer.topic("wide");
+    topic.warm_up().wait().unwrap();
+    std::thread::sleep(ms(50));
+    let connects = kafka.metrics().stats().connects;
+    assert!(connects > leaders.len() as u64, "{connects}");
+    for partition in 0..6 {
+        producer.send(Record::to(&topic).partition(partition).value("v")).wait().unwrap();
+    }
+    std::thread::sleep(ms(50));
+    assert_eq!(kafka.metrics().stats().connects, connects, "nothing was left to dial");
+    topic.warm_up().wait().unwrap();
+    cluster.kill_broker(cluster.leader("wide", 0).unwrap());
+    cluster.kill_broker(cluster.leader("wide", 1).unwrap());
+    let (_, cold) = connect_quickly(&cluster, 300);
+    let error = cold.topic("wide").warm_up().wait().unwrap_err();
+    assert_eq!((error.kind(), error.possibly_written()), (ErrorKind::Timeout, false), "{error}");
+    kafka.close().within(ms(500)).wait().ok();
+}
+
+fn connect_quickly(cluster: &Cluster, block: u64) -> (Kafka, Producer) {
+    let kafka = Kafka::connect_lazy(Blocking, cluster.bootstrap()).unwrap();
+    let producer = kafka.producer_with(ProducerConfig::new().max_block(ms(block))).unwrap();
+    (kafka, producer)
+}
+
+#[test]
+fn batches_grow_while_their_broker_is_busy_instead_of_queueing_up() {
+    let cluster = cluster();
+    let section =
+        ProducerConfig::new().linger(ms(0)).batch_size(100_000).set("max.in.flight.requests.per.connection", 1);
+    let (kafka, producer) = connect(&cluster, section);
+    producer.send(Record::to("t").value("first")).wait().unwrap();
+    let before = kafka.metrics().stats().produced().batches;
+    cluster.fault(Api::Produce).times(1).delay_before_apply(ms(300));
+    let all: Vec<_> = (0..300)
+        .map(|n| {
+            std::thread::sleep(Duration::from_micros(300));
+            producer.send(Record::to("t").value(&format!("{n}")))
+        })
+        .collect();
+    for delivery in all {
+        delivery.wait().unwrap();
+    }
+    std::thread::sleep(ms(40));
+    let batches = kafka.metrics().stats().produced().batches - before;
+    assert!(batches < 60, "{batches} batches of 300 records: a batch was cut while a request was under way");
+    kafka.close().wait().unwrap();
+}

@@ -189,6 +189,8 @@ pub enum Command {
     CloseProducer(ProducerIx, Time),
     /// Fails what the producer has taken over and not sent, and if true what is under way too. Answered at once.
     Purge(ProducerIx, bool),
+    /// Opens a connection to each leader of a topic. Answered when all can take requests, at the latest at the time given.
+    WarmUp(ProducerIx, Arc<str>, Time),
 
     /// A transactional producer's first producer id: answered when transactions can begin. Ends what an older producer of
     /// the same `transactional.id` left open, and fences it.

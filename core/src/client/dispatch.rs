@@ -54,6 +54,10 @@ impl Client {
                 Some(producer) => call!(self, producer, purge(op, in_flight)),
                 None => self.refuse(op),
             },
+            Command::WarmUp(ix, name, until) => match self.producers.get_mut(&ix) {
+                Some(producer) => call!(self, producer, warm_up(op, name, until)),
+                None => self.refuse(op),
+            },
             Command::InitTransactions(ix) => match self.producers.get_mut(&ix) {
                 Some(producer) => call!(self, producer, init_transactions(op)),
                 None => self.refuse(op),

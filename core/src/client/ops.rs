@@ -66,6 +66,7 @@ impl Command {
             Self::EndTransaction(..) => "ending the transaction",
             Self::Admin(_) => "the administrative operation",
             Self::Purge(..) => "the purge",
+            Self::WarmUp(..) => "opening connections to the topic's leaders",
             Self::CloseProducer(..) | Self::CloseConsumer(..) | Self::Shutdown { .. } => "closing",
             _ => "the operation",
         }

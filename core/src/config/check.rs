@@ -53,6 +53,10 @@ pub(super) fn producer(config: &mut ProducerConfig, reader: &mut Reader<'_>) {
     config.retry_backoff_max = config.retry_backoff_max.max(config.retry_backoff);
     idempotence(config, reader);
     transactions(config, reader);
+    if config.enable_gapless_guarantee && !config.enable_idempotence {
+        let text = format!("{} needs enable.idempotence=true", reader.pair("enable.gapless.guarantee"));
+        reader.report.error(text, &reader.origin("enable.gapless.guarantee"));
+    }
     // KafkaProducer.configureDeliveryTimeout
     let least = config.linger.saturating_add(config.request_timeout);
     if config.delivery_timeout < least {

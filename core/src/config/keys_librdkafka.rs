@@ -41,12 +41,11 @@ pub(super) const KEYS: &[Key] = keys! {
     "client.software.name" Text "klamm says that it is klamm";
     "client.software.version" Text "klamm says that it is klamm";
     "test.mock.num.brokers" Int "the in-memory cluster is a crate of its own: klamm-cluster";
-    "queue.buffering.backpressure.threshold" Int "a batch is cut when a connection has room for it";
+    "queue.buffering.backpressure.threshold" Int "a batch is cut when a connection has room for it, so none is cut while requests wait";
     "batch.num.messages" Int "batches are bounded in bytes: batch.size";
     "queuing.strategy" Text "records of a partition go out in the order of their sends";
     "delivery.report.only.error" Bool "every send has its Delivery, which may be dropped";
     "produce.offset.report" Bool "every Delivery knows its offset";
-    "enable.gapless.guarantee" Bool "a failed batch is told; later ones of its partition go on";
     "sticky.partitioning.linger.ms" Int "the sticky partitioner moves on by bytes (KIP-794)";
     "message.copy.max.bytes" Int "every record is copied once, into its batch";
     "msg.order.cmp" Text "records of a partition go out in the order of their sends";

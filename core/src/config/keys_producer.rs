@@ -66,6 +66,11 @@ section! {
         /// count against `buffer.memory` and their `delivery.timeout.ms` all the while; without room they wait for
         /// `max.block.ms`, so flush in time.
         plain manual_flushing: bool = "manual.flushing" Bool "false" [.klamm()];
+        /// Whether the producer stops when a batch fails, for whatever reason, so that nothing follows it in the log: all later
+        /// records fail with the fatal error that says so. librdkafka leaves out what fails by `delivery.timeout.ms`; klamm does
+        /// not. Records that never reached a batch (too large, no room, no topic) are not covered, nor transactions, which fail
+        /// as a whole. Needs `enable.idempotence`.
+        plain enable_gapless_guarantee: bool = "enable.gapless.guarantee" Bool "false" [.librdkafka()];
         /// How exact the default timestamp of a record is.
         plain timestamp_precision: TimestampPrecision = "timestamp.precision" Text "coarse" [.words(&["coarse", "exact"]).klamm()];
     }
@@ -118,7 +123,7 @@ section! {
             "interceptor.classes" List "" [.field("interceptors")];
         "Whether buffers take their whole size at once."
             "buffer.memory.allocation.strategy" Text "full" [.words(&["full", "incremental"])
-                .status(Unsupported("buffers grow with their batch"))];
+                .status(Unsupported("an open batch has its whole buffer"))];
         "Whether an outside coordinator ends transactions (KIP-939)."
             "transaction.two.phase.commit.enable" Bool "false" [.status(Refused("two-phase commit is not yet supported in this version"))];
     }

@@ -8,6 +8,7 @@ use crate::{OpId, PartitionIx, Time};
 
 impl Producer {
     pub(super) fn pass_time(&mut self, cx: &mut Cx<'_>) {
+        self.cool_down(cx);
         let now = cx.now.mono;
         while let Some(partition) = self.index.linger.pop(now) {
             self.file(now, partition);

@@ -87,6 +87,18 @@ impl Producer {
         self.ask_at = self.identities.wanted();
     }
 
+    /// `enable.gapless.guarantee`: after a batch that failed nothing may follow. A transaction aborts as a whole, and what the
+    /// application gave up itself is no surprise to it.
+    pub(super) fn leave_no_gap(&mut self, error: &Error) {
+        let given_up = matches!(error.kind(), ErrorKind::Aborted | ErrorKind::Closed);
+        if self.config.enable_gapless_guarantee && self.transaction.is_none() && !given_up {
+            let text = "a batch failed, and enable.gapless.guarantee lets none follow it";
+            let why = Error::new(ErrorKind::NotDelivered, text).with_source(error.clone());
+            self.dooming
+                .get_or_insert(why.with_hint("open another producer, and send again from the record that failed"));
+        }
+    }
+
     /// The producer is of no more use: all that it has and gets fails with this.
     pub(super) fn doom(&mut self, cx: &mut Cx<'_>, error: Error) {
         self.doomed = Some(error.clone().with_fatal());

@@ -14,6 +14,7 @@ use super::state::Minting;
 use super::terms::Terms;
 use super::topics::Topics;
 use super::transaction::Transaction;
+use super::warm::Warming;
 use crate::client::Event;
 use crate::client::role::{
     Cx, Known, Lane, LinkFacts, Needs, Owner, Request, RequestError, Response, RoleMachine, Tag,
@@ -59,6 +60,8 @@ pub(crate) struct Producer {
     /// A batch's error that ends the producer as soon as the answer is read.
     pub(super) dooming: Option<Error>,
     pub(super) closing: Option<(OpId, Time)>,
+    /// Topics whose leaders are to be reached before there is anything to send.
+    pub(super) warming: Vec<Warming>,
     pub(super) closed: bool,
 }
 
@@ -96,6 +99,7 @@ impl Producer {
             transaction: config.transactional_id.clone().map(|id| Transaction::new(id, config.transaction_timeout)),
             dooming: None,
             closing: None,
+            warming: Vec::new(),
             closed: false,
             config,
         }
@@ -187,6 +191,7 @@ impl Producer {
             self.transaction.is_some() && self.doomed.is_none() && !error.code().is_some_and(super::transaction::dooms);
         let error = if abortable { error.with_abort() } else { error };
         self.batch_failed(entry, &error);
+        self.leave_no_gap(&error);
         let s = cx.stats.producer(self.ix);
         s.records_failed += u64::from(entry.batch.count);
         s.topic(topic).records_failed += u64::from(entry.batch.count);
@@ -259,6 +264,7 @@ impl RoleMachine for Producer {
         if self.wants_identity().is_some() {
             out.any.insert(Lane::Control);
         }
+        self.warm_needs(out, known);
         self.transaction_needs(out, known);
     }
 
@@ -268,7 +274,10 @@ impl RoleMachine for Producer {
         }
         match link.lane {
             Lane::Control => self.ask_identity(link, cx),
-            Lane::Produce(ix) if ix == self.ix => self.send(link, cx),
+            Lane::Produce(ix) if ix == self.ix => {
+                self.is_warm(cx, link.broker);
+                self.send(link, cx)
+            }
             Lane::Txn(ix) if ix == self.ix => self.ask_coordinator(link, cx),
             _ => None,
         }
@@ -315,6 +324,7 @@ impl RoleMachine for Producer {
             (self.transaction.as_ref().and_then(|txn| txn.retry_at), Why::Backoff),
             (self.topics.next(), Why::Idle),
             (self.closing.map(|(_, deadline)| deadline), Why::Operation),
+            (self.warm_deadline(), Why::Operation),
         ];
         timers.into_iter().filter_map(|(at, why)| Some(Wake { at: at?, why })).min()
     }

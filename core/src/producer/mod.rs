@@ -30,6 +30,7 @@ mod state;
 mod terms;
 mod topics;
 mod transaction;
+mod warm;
 
 pub use accumulator::{Accumulator, Facts, Head, Plain, Sealed};
 pub use handover::{Batch, Collect, Left, Memory, Take, Taken};

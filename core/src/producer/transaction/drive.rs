@@ -311,13 +311,13 @@ impl Producer {
     /// What follows from all that came in: batches that can only fail do, a transaction that nobody knows of is over, the
     /// next one opens.
     pub(in crate::producer) fn go_on(&mut self, cx: &mut Cx<'_>) {
+        if let Some(error) = self.dooming.take().filter(|_| self.doomed.is_none()) {
+            self.die(cx, error);
+        }
         if self.transaction.is_none() {
             return;
         }
         self.watch_coordinators(cx);
-        if let Some(error) = self.dooming.take().filter(|_| self.doomed.is_none()) {
-            self.die(cx, error);
-        }
         loop {
             self.sweep(cx);
             let busy = self.is_busy();

@@ -5,7 +5,7 @@ use klamm::serdes::Utf8;
 use klamm::{ErrorKind, Kafka, Producer, Receipts, Record, Timestamp, TypedTopic};
 
 fn batches(kafka: &Kafka) -> u64 {
-    kafka.metrics().stats().batches
+    kafka.metrics().stats().produced().batches
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn pr_24_a_record_beyond_what_the_topic_takes_fails_alone_and_its_batch_arrives(
             }
         }
         judge_log(&sim, "t", &results);
-        let splits = kafka.metrics().stats().splits;
+        let splits = kafka.metrics().stats().produced().splits;
         assert!((1..=29).contains(&splits), "{splits} splits");
         producer.send(Record::to("t").value("s-99")).await.expect("it goes on");
     });
@@ -249,7 +249,7 @@ fn pr_40_a_producer_that_is_throttled_slows_down_and_loses_nothing() {
         assert!(results.iter().all(|(_, r)| r.is_ok()), "{results:?}");
         judge_log(&sim, "t", &results);
         assert!(sim.elapsed() - begin > ms(5_000), "it went on as before: {:?}", sim.elapsed() - begin);
-        assert_eq!(after.retries, before.retries, "a throttled request was sent again");
+        assert_eq!(after.produced().retries, before.produced().retries, "a throttled request was sent again");
         assert_eq!(after.connects, before.connects, "a throttled connection was given up");
         assert!(after.throttled_ms >= 7_500, "{}", after.throttled_ms);
     });

@@ -25,7 +25,7 @@ fn pr_31_a_batch_size_of_zero_is_one_record_per_batch_and_all_partitions_get_som
         for delivery in sent {
             delivery.await.expect("written");
         }
-        assert_eq!(kafka.metrics().stats().batches, 60);
+        assert_eq!(kafka.metrics().stats().produced().batches, 60);
         let shares = shares(&sim, "t", 3);
         assert!(shares.iter().all(|n| *n >= 8), "{shares:?}");
     });

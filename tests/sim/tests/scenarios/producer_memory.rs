@@ -88,7 +88,7 @@ fn pr_19_records_that_waited_for_memory_share_batches() {
         assert!(producer.buffered().waiting() > 10, "nobody waited");
         let results = outcomes(sent).await;
         assert!(results.iter().all(|(_, r)| r.is_ok()), "{results:?}");
-        let batches = kafka.metrics().stats().batches;
+        let batches = kafka.metrics().stats().produced().batches;
         assert!(batches <= 8, "{batches} batches for 50 records");
     });
 }
