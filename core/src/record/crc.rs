@@ -6,15 +6,33 @@
 /// The Castagnoli polynomial, reflected.
 const POLY: u32 = 0x82F6_3B78;
 
-/// `x^(8 · 2^k)` modulo the polynomial, for each bit `k` of a length.
-const SHIFTS: [u32; 64] = {
-    let mut table = [0; 64];
-    let mut power = 1 << (31 - 8);
+/// `x^0`: the lowest power stands in the highest bit.
+const ONE: u32 = 1 << 31;
+
+/// `x^(8 · n · 256^k)` modulo the polynomial, for each byte `n` at place `k` of a length below 2^24.
+const SHIFTS: [[u32; 256]; 3] = {
+    let mut table = [[ONE; 256]; 3];
+    let mut power = ONE >> 8;
     let mut k = 0;
     while k < table.len() {
-        table[k] = power;
-        power = multiply(power, power);
+        let mut n = 1;
+        while n < 256 {
+            table[k][n] = multiply(table[k][n - 1], power);
+            n += 1;
+        }
+        power = multiply(table[k][255], power);
         k += 1;
+    }
+    table
+};
+
+/// What four bits that fall out at the end come back as.
+const FALLEN: [u32; 16] = {
+    let mut table = [0; 16];
+    let mut n = 0;
+    while n < table.len() {
+        table[n] = times_x(times_x(times_x(times_x(n as u32))));
+        n += 1;
     }
     table
 };
@@ -58,31 +76,50 @@ impl BodyCrc {
 
 /// `x^(8 · len)` modulo the polynomial.
 fn shift(len: usize) -> u32 {
-    let mut left = len;
-    let mut product = 1 << 31;
-    let mut table = SHIFTS.iter();
-    while let (true, Some(power)) = (left != 0, table.next()) {
-        if left & 1 != 0 {
-            product = multiply(*power, product);
+    let (mut left, mut product) = (len, ONE);
+    for table in &SHIFTS {
+        let byte = left & 0xff;
+        if byte != 0 {
+            product = if product == ONE { table[byte] } else { multiply(product, table[byte]) };
         }
-        left >>= 1;
+        left >>= 8;
     }
-    product
+    // 16 MiB and more: as often as it takes.
+    let whole = multiply(SHIFTS[2][255], SHIFTS[2][1]);
+    (0..left).fold(product, |product, _| multiply(product, whole))
 }
 
-/// The product of two reflected polynomials modulo the Castagnoli polynomial.
-const fn multiply(a: u32, mut b: u32) -> u32 {
-    let mut mask = 1u32 << 31;
-    let mut product = 0u32;
-    while mask != 0 {
-        if a & mask != 0 {
-            product ^= b;
-            if a & (mask - 1) == 0 {
-                break;
-            }
-        }
-        mask >>= 1;
-        b = if b & 1 != 0 { (b >> 1) ^ POLY } else { b >> 1 };
+const fn times_x(a: u32) -> u32 {
+    (a >> 1) ^ (POLY & (a & 1).wrapping_neg())
+}
+
+/// The product of two reflected polynomials modulo the Castagnoli polynomial: four bits at a time, without a branch.
+const fn multiply(a: u32, b: u32) -> u32 {
+    let (b1, b2, b3) = (times_x(b), times_x(times_x(b)), times_x(times_x(times_x(b))));
+    let (b01, b23) = (b ^ b1, b2 ^ b3);
+    let multiples = [
+        0,
+        b3,
+        b2,
+        b23,
+        b1,
+        b1 ^ b3,
+        b1 ^ b2,
+        b1 ^ b23,
+        b,
+        b ^ b3,
+        b ^ b2,
+        b ^ b23,
+        b01,
+        b01 ^ b3,
+        b01 ^ b2,
+        b01 ^ b23,
+    ];
+    let (mut product, mut left, mut step) = (0u32, a, 0);
+    while step < 8 {
+        product = (product >> 4) ^ FALLEN[(product & 15) as usize] ^ multiples[(left & 15) as usize];
+        left >>= 4;
+        step += 1;
     }
     product
 }
@@ -90,6 +127,47 @@ const fn multiply(a: u32, mut b: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Bit by bit, as one learns it.
+    fn slowly(a: u32, mut b: u32) -> u32 {
+        let mut product = 0;
+        for bit in (0..32).rev() {
+            if a >> bit & 1 != 0 {
+                product ^= b;
+            }
+            b = if b & 1 != 0 { (b >> 1) ^ POLY } else { b >> 1 };
+        }
+        product
+    }
+
+    #[test]
+    fn products_are_those_of_the_slow_way() {
+        let mut random = fastrand::Rng::with_seed(9);
+        for _ in 0..10_000 {
+            let (a, b) = (random.u32(..), random.u32(..));
+            assert_eq!(multiply(a, b), slowly(a, b), "{a:#x} {b:#x}");
+        }
+        for bit in 0..32 {
+            assert_eq!(multiply(1 << bit, POLY), slowly(1 << bit, POLY));
+        }
+    }
+
+    #[test]
+    fn lengths_beyond_the_tables_shift_as_those_within_do() {
+        for len in [0usize, 1, 255, 256, 65_535, (1 << 24) - 1, 1 << 24, (1 << 24) + 1, (5 << 24) + 77] {
+            let mut expected = ONE;
+            let mut power = ONE >> 8;
+            let mut left = len;
+            while left > 0 {
+                if left & 1 != 0 {
+                    expected = slowly(expected, power);
+                }
+                power = slowly(power, power);
+                left >>= 1;
+            }
+            assert_eq!(shift(len), expected, "{len}");
+        }
+    }
 
     #[test]
     fn the_crc_agrees_with_kafkas_own_vectors() {

@@ -3,7 +3,7 @@
 use super::batch::{BatchHeader, RECORD_MIN};
 use super::error::{Fault, RecordError};
 use super::varint::Silent;
-use super::view::{RecordView, read, read_any};
+use super::view::{RecordView, end_of, read, read_any};
 
 /// What a batch's header says that its records are read by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +187,23 @@ impl<'a> Iterator for VerifiedRecords<'a> {
                 None
             }
         }
+    }
+
+    /// Passes the first `n` by their lengths alone.
+    #[inline]
+    fn nth(&mut self, n: usize) -> Option<RecordView<'a>> {
+        let passed = u32::try_from(n).unwrap_or(u32::MAX).min(self.left);
+        for _ in 0..passed {
+            match end_of(self.bytes, self.at) {
+                Some(end) => self.at = end,
+                None => {
+                    self.left = 0;
+                    return None;
+                }
+            }
+        }
+        self.left -= passed;
+        self.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

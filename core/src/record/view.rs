@@ -218,6 +218,19 @@ fn unzigzag(raw: u64) -> i64 {
     (raw >> 1) as i64 ^ -((raw & 1) as i64)
 }
 
+/// Where the record at `at` ends, by its length alone.
+#[inline(always)]
+pub(super) fn end_of(bytes: &[u8], at: usize) -> Option<usize> {
+    let (size, start) = match word(bytes, at).and_then(short) {
+        Some((length, taken)) => (size_of(length)?, at + taken),
+        None => {
+            let mut start = at;
+            (usize::try_from(get32::<Silent>(bytes, &mut start).ok()?).ok()?, start)
+        }
+    };
+    start.checked_add(size).filter(|end| *end <= bytes.len())
+}
+
 /// Reads one record, by the short way if it goes.
 #[inline(always)]
 pub(super) fn read_any<'a>(
@@ -261,6 +274,30 @@ fn field<'a, E: From<Fault>>(bytes: &'a [u8], at: &mut usize) -> Result<Option<&
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passing_by_lengths_ends_where_reading_ends() {
+        let mut random = fastrand::Rng::with_seed(5);
+        let sizes = [0, 1, 50, 100, 9_000, 1_100_000];
+        for _ in 0..50 {
+            let mut body = super::super::BodyBuf::with_limit(8 << 20);
+            let count = random.u32(1..8);
+            for n in 0..count {
+                let value = vec![7; sizes[random.usize(0..sizes.len())]];
+                body.append(i64::from(n), None, random.bool().then_some(&value[..]), &[Header::new("k", b"v")])
+                    .unwrap();
+            }
+            let info =
+                RecordsInfo { base_offset: 10, last_offset_delta: 100, base_timestamp: 0, append_time: None, count };
+            let all = super::super::VerifiedRecords::new(body.plain(), info, 0, count);
+            for n in 0..count as usize + 2 {
+                let (mut passed, mut read) = (all.clone(), all.clone());
+                let last = (0..n).all(|_| read.next().is_some()).then(|| read.next()).flatten();
+                assert_eq!(passed.nth(n), last);
+                assert_eq!((passed.len(), passed.position()), (read.len(), read.position()));
+            }
+        }
+    }
 
     #[test]
     fn the_short_way_reads_what_the_long_way_reads_and_nothing_else() {

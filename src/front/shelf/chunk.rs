@@ -126,7 +126,7 @@ impl Piece {
             return rest.take();
         }
         let mut records = whole.source.records(whole.at, max);
-        let last = records.by_ref().last().map_or(whole.next, |record| record.offset);
+        let last = records.nth(max.saturating_sub(1) as usize).map_or(whole.next, |record| record.offset);
         let position = records.position();
         let first = Self { count: max, next: last.saturating_add(1), ..whole.clone() };
         whole.at = position;

@@ -128,6 +128,16 @@ impl Sim {
         Duration::from_nanos(lock(&self.world).now().mono.0)
     }
 
+    /// How often any task was polled: a client's driver is one.
+    pub fn polls(&self) -> u64 {
+        self.executor.polls()
+    }
+
+    /// How many things have come to pass: bytes that arrived, timers that rang.
+    pub fn happened(&self) -> u64 {
+        lock(&self.world).happened()
+    }
+
     fn run(&self, main: impl Future<Output = ()> + 'static) {
         let done = Rc::new(Cell::new(false));
         let flag = done.clone();

@@ -7,6 +7,7 @@ mod coordinators;
 mod groups;
 mod idempotence;
 mod idempotence_epochs;
+mod idle;
 mod links;
 mod metadata;
 mod producer;
