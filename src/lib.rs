@@ -67,6 +67,8 @@ pub use start::Runtime;
 #[cfg(feature = "tokio")]
 pub use start::Tokio;
 
+#[cfg(feature = "unstable-protocol")]
+pub use klamm_core::client::PreparedTxnState;
 pub use serdes::{Deserializer, Serializer};
 pub use transactional::{ExactlyOnce, Outcome, PollStep, Step, Transaction, TransactionalProducer};
 pub use typed::{EncodeBuf, TypedTopic};

@@ -3,6 +3,7 @@
 use super::op::OpSetter;
 use super::producer::ProducerFront;
 use super::shelf::Shelf;
+use super::transaction::Step;
 use super::{locked, yield_point};
 use klamm_core::client::{CloseConsumer, Command};
 use klamm_core::{ConsumerIx, Error, ErrorKind, OpId, Time};
@@ -22,8 +23,8 @@ pub(crate) enum Input {
     CloseProducer(Arc<ProducerFront>, Option<OpSetter>, Option<Time>),
     /// Records of this generation belong to a new transaction.
     BeginTransaction(Arc<ProducerFront>, u64),
-    /// A transaction ends, by a commit (true) or an abort; nobody may wait for that.
-    EndTransaction(Arc<ProducerFront>, u64, bool, Vec<OpSetter>),
+    /// A transaction takes a step towards its end; nobody may wait for that.
+    EndTransaction(Arc<ProducerFront>, u64, Step, Vec<OpSetter>),
     /// A new consumer.
     OpenConsumer(Arc<Shelf>),
     /// A consumer whose polls have ended; answered when the core ended it, at this time at the latest.
@@ -43,7 +44,7 @@ impl fmt::Debug for Input {
             Self::OpenProducer(_) => f.write_str("OpenProducer"),
             Self::CloseProducer(_, _, deadline) => write!(f, "CloseProducer({deadline:?})"),
             Self::BeginTransaction(_, generation) => write!(f, "BeginTransaction({generation})"),
-            Self::EndTransaction(_, generation, commit, _) => write!(f, "EndTransaction({generation}, {commit})"),
+            Self::EndTransaction(_, generation, step, _) => write!(f, "EndTransaction({generation}, {step:?})"),
             Self::OpenConsumer(shelf) => write!(f, "OpenConsumer({})", shelf.ix),
             Self::CloseConsumer(ix, _, how, deadline) => write!(f, "CloseConsumer({ix}, {how:?}, {deadline:?})"),
             Self::HurryConsumer(ix, at) => write!(f, "HurryConsumer({ix}, {at:?})"),

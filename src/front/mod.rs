@@ -14,6 +14,8 @@ pub(crate) mod op;
 pub(crate) mod pack;
 pub(crate) mod park;
 pub(crate) mod pool;
+#[cfg(feature = "unstable-protocol")]
+pub(crate) mod prepared;
 pub(crate) mod producer;
 pub(crate) mod recent;
 mod serve;

@@ -12,6 +12,40 @@ use std::sync::{Arc, Mutex};
 /// So many transactions may be under way at once: one is open, the others end.
 const MOST: usize = 8;
 
+/// A step of a transaction towards its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Commit,
+    Abort,
+    /// It waits for an outside decision from then on (KIP-939).
+    #[cfg(feature = "unstable-protocol")]
+    Prepare,
+    /// That decision.
+    #[cfg(feature = "unstable-protocol")]
+    Complete(klamm_core::client::Decision),
+}
+
+impl Step {
+    /// Whether everything in the transaction has to have its outcome first.
+    pub(crate) fn flushes(self) -> bool {
+        match self {
+            Self::Commit => true,
+            #[cfg(feature = "unstable-protocol")]
+            Self::Prepare => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it comes behind another step of the same transaction.
+    pub(crate) fn is_decision(self) -> bool {
+        match self {
+            #[cfg(feature = "unstable-protocol")]
+            Self::Complete(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// The transactions of one producer.
 #[derive(Debug, Default)]
 pub(crate) struct Transactions {
@@ -21,17 +55,19 @@ pub(crate) struct Transactions {
     over: AtomicU64,
     /// Batches and tickets without outcome, by generation.
     pending: [AtomicUsize; MOST],
-    status: Mutex<Status>,
+    pub(super) status: Mutex<Status>,
 }
 
 #[derive(Debug, Default)]
-struct Status {
+pub(super) struct Status {
     /// The first failure in each transaction that is not over.
     troubles: Vec<(u64, Error)>,
     /// The producer is of no more use.
     fatal: Option<Error>,
     /// A commit whose answer nobody has seen yet.
     unseen: Option<Unseen>,
+    #[cfg(feature = "unstable-protocol")]
+    pub(super) prepared: Option<super::prepared::Prepared>,
 }
 
 #[derive(Debug)]
@@ -105,6 +141,8 @@ impl Transactions {
         if let Some(error) = &status.fatal {
             return Err(error.clone());
         }
+        #[cfg(feature = "unstable-protocol")]
+        status.settle_prepared()?;
         if let Some(unseen) = status.unseen.take() {
             if unseen.slot.is_ready() {
                 // Kept for whoever calls next (contracts A21).

@@ -2,6 +2,8 @@
 
 mod ending;
 mod exactly_once;
+#[cfg(feature = "unstable-protocol")]
+mod prepared;
 mod transaction;
 
 pub use exactly_once::{ExactlyOnce, Outcome, PollStep, Step};
@@ -11,7 +13,7 @@ use crate::config::ProducerConfig;
 use crate::front::inbox::Input;
 use crate::front::op::{OpSetter, op_slot};
 use crate::front::producer::{OPEN, ProducerFront};
-use crate::front::transaction::Transactions;
+use crate::front::transaction::{Step as Way, Transactions};
 use crate::kafka::Kafka;
 use crate::metadata::PartitionInfo;
 use crate::metrics::Metrics;
@@ -19,7 +21,8 @@ use crate::op::{Op, ask};
 use crate::producer::{Buffered, Producer, Topic};
 use crate::{Error, ErrorKind, Result};
 use ending::Ending;
-use klamm_core::client::Command;
+use klamm_core::ProducerIx;
+use klamm_core::client::{Command, Reply};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,8 +137,9 @@ impl TransactionalProducer {
         let front = self.front();
         front.hurry();
         let (setter, slot) = op_slot();
+        let way = if commit { Way::Commit } else { Way::Abort };
         // A refusal answers the slot.
-        let _ = front.shared.front.push(Input::EndTransaction(front.clone(), generation, commit, vec![setter]));
+        let _ = front.shared.front.push(Input::EndTransaction(front.clone(), generation, way, vec![setter]));
         Ending::new(front.clone(), slot, commit, self.limit).into_op()
     }
 
@@ -145,7 +149,8 @@ impl TransactionalProducer {
         front.hurry();
         let (setter, slot) = op_slot();
         // A refusal answers the slots.
-        let _ = front.shared.front.push(Input::EndTransaction(front.clone(), generation, true, vec![setter, other]));
+        let _ =
+            front.shared.front.push(Input::EndTransaction(front.clone(), generation, Way::Commit, vec![setter, other]));
         Ending::new(front.clone(), slot, true, self.limit)
     }
 
@@ -157,7 +162,7 @@ impl TransactionalProducer {
     fn abandon(&self, generation: u64) {
         let front = self.front();
         // A refusal means that the driver is gone: the coordinator aborts the transaction when its time is up.
-        let _ = front.shared.front.push(Input::EndTransaction(front.clone(), generation, false, Vec::new()));
+        let _ = front.shared.front.push(Input::EndTransaction(front.clone(), generation, Way::Abort, Vec::new()));
     }
 }
 
@@ -196,6 +201,15 @@ impl Kafka {
         config: ProducerConfig,
         mut turn: impl FnMut(TransactionalProducer) -> Result<T> + Send + Sync + 'static,
     ) -> Op<T> {
+        self.init_with(config, Command::InitTransactions, move |producer, _| turn(producer))
+    }
+
+    fn init_with<T: Send + Sync + 'static>(
+        &self,
+        config: ProducerConfig,
+        how: fn(ProducerIx) -> Command,
+        mut turn: impl FnMut(TransactionalProducer, &Reply) -> Result<T> + Send + Sync + 'static,
+    ) -> Op<T> {
         let producer = match self.any_producer_with(config) {
             Ok(producer) => producer,
             Err(error) => return Op::ready(Err(error)),
@@ -208,10 +222,10 @@ impl Kafka {
         let (front, ix) = (producer.front().clone(), producer.inner().shared.ix);
         let (shared, begun) = (producer.inner().shared.clone(), front.clock.now().mono);
         let mut made = Some(TransactionalProducer { producer, id, limit: config.max_block });
-        ask(&front, Some(config.max_block), Command::InitTransactions(ix), move |_| {
+        ask(&front, Some(config.max_block), how(ix), move |reply| {
             shared.times.txn_init.add(shared.front.clock.now().mono.since(begun));
             let twice = || Error::new(ErrorKind::Misuse, "the producer was given already");
-            turn(made.take().ok_or_else(twice)?)
+            turn(made.take().ok_or_else(twice)?, &reply)
         })
     }
 }

@@ -30,9 +30,9 @@ use std::task::Waker;
 /// ```
 #[must_use = "commit() or abort(): a dropped transaction is aborted"]
 pub struct Transaction<'p> {
-    producer: &'p TransactionalProducer,
-    generation: u64,
-    ended: bool,
+    pub(super) producer: &'p TransactionalProducer,
+    pub(super) generation: u64,
+    pub(super) ended: bool,
 }
 
 impl<'p> Transaction<'p> {

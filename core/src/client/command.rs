@@ -1,6 +1,6 @@
 //! Everything that an application can ask, as data.
 
-use super::GroupMeta;
+use super::{GroupMeta, PreparedTxnState};
 use crate::config::{ConsumerConfig, ProducerConfig};
 use crate::metadata::OffsetSpec;
 use crate::producer::Memory;
@@ -154,6 +154,17 @@ pub struct SendOffsets {
     pub offsets: Vec<(TopicPartition, CommitOffset)>,
 }
 
+/// What an outside coordinator decided on a prepared transaction (KIP-939).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is committed.
+    Commit,
+    /// It is aborted.
+    Abort,
+    /// It is committed if it is this one, else it is aborted.
+    Complete(PreparedTxnState),
+}
+
 /// How a transaction ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndTransaction {
@@ -202,6 +213,14 @@ pub enum Command {
     /// Ends a transaction. Before a commit the front has the outcome of everything in it; an abort fails what has none.
     /// Answered `Ok` only if the coordinator said yes to what was asked. Not to be limited by a `Deadline`: asking goes on.
     EndTransaction(ProducerIx, EndTransaction),
+    /// Prepares a transaction for an outside coordinator's decision (KIP-939). Before, the front has the outcome of everything
+    /// in it. Answered `Reply::Prepared`, else the transaction is aborted.
+    PrepareTransaction(ProducerIx, u64),
+    /// As `InitTransactions`, but what an older producer has prepared stays (KIP-939). Answered `Reply::Prepared`, with
+    /// `None` if there is none, or if the broker cannot tell.
+    KeepPrepared(ProducerIx),
+    /// Ends the prepared transaction. Answered as `EndTransaction`; where none is prepared there is nothing to do.
+    CompleteTransaction(ProducerIx, Decision),
 
     /// A new consumer, whose index the front chose. No answer.
     OpenConsumer(ConsumerIx, Arc<ConsumerConfig>),

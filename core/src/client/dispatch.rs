@@ -75,6 +75,18 @@ impl Client {
                 Some(producer) => call!(self, producer, end_transaction(op, &how)),
                 None => self.refuse(op),
             },
+            Command::PrepareTransaction(ix, generation) => match self.producers.get_mut(&ix) {
+                Some(producer) => call!(self, producer, prepare_transaction(op, generation)),
+                None => self.refuse(op),
+            },
+            Command::KeepPrepared(ix) => match self.producers.get_mut(&ix) {
+                Some(producer) => call!(self, producer, keep_prepared(op)),
+                None => self.refuse(op),
+            },
+            Command::CompleteTransaction(ix, decision) => match self.producers.get_mut(&ix) {
+                Some(producer) => call!(self, producer, complete_transaction(op, decision)),
+                None => self.refuse(op),
+            },
             Command::OpenConsumer(ix, config) => {
                 self.consumers.insert(ix, Consumer::new(ix, config, &self.config));
             }

@@ -23,6 +23,8 @@ pub enum Reply {
     View(Arc<View>),
     /// Answers `Admin`.
     Admin(Box<AdminReply>),
+    /// Answers `PrepareTransaction` and `KeepPrepared`.
+    Prepared(Option<super::PreparedTxnState>),
     /// Answers `Raw`: the body behind the response header.
     Raw(bytes::Bytes),
 }

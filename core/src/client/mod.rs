@@ -10,17 +10,19 @@ mod event;
 mod lookup;
 mod note;
 mod ops;
+mod prepared;
 mod raw;
 pub(crate) mod role;
 
 pub use command::{
-    CloseConsumer, Command, CommitOffset, EndTransaction, Role, Route, SeekTo, SendOffsets, Stamp, Subscription,
-    TopicChooser, TopicName, TopicPartition,
+    CloseConsumer, Command, CommitOffset, Decision, EndTransaction, Role, Route, SeekTo, SendOffsets, Stamp,
+    Subscription, TopicChooser, TopicName, TopicPartition,
 };
 pub use event::{
     AbortedTransaction, Chunk, Event, GroupMeta, ListedOffset, PartitionShape, Reply, SplitPart, TopicShape,
 };
 pub use note::Note;
+pub use prepared::PreparedTxnState;
 
 use crate::admin::Admin;
 use crate::cluster::{Cluster, Coordinators};

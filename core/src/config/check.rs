@@ -146,6 +146,19 @@ fn transactions(config: &ProducerConfig, reader: &mut Reader<'_>) {
         let text = format!("{} needs enable.idempotence=true, acks=all and retries", reader.pair("transactional.id"));
         reader.report.error(text, &reader.origin("transactional.id"));
     }
+    let two_phase = "transaction.two.phase.commit.enable";
+    if config.transaction_two_phase_commit_enable {
+        if !cfg!(feature = "unstable-protocol") {
+            let text = format!("{} needs klamm's Cargo feature `unstable-protocol`", reader.pair(two_phase));
+            reader.report.error(text, &reader.origin(two_phase));
+        }
+        // ProducerConfig.postProcessAndValidateIdempotenceConfigs: such a transaction never times out.
+        if reader.is_set("transaction.timeout.ms") {
+            let text =
+                format!("{} has no meaning with {}", reader.pair("transaction.timeout.ms"), reader.pair(two_phase));
+            reader.report.error(text, &reader.origin("transaction.timeout.ms"));
+        }
+    }
 }
 
 /// Rules of a consumer. A section that may still get its group is not asked for one.
@@ -242,6 +255,17 @@ mod tests {
             assert_eq!(error, "transactional.id=t needs enable.idempotence=true, acks=all and retries", "{key}");
         }
         assert!(producer(Producer::new().set("transactional.id", "")).is_err());
+    }
+
+    #[test]
+    fn two_phase_commit_is_refused_without_its_feature_and_knows_no_time_out() {
+        let two_phase = || Producer::new().set("transaction.two.phase.commit.enable", true);
+        match cfg!(feature = "unstable-protocol") {
+            true => assert!(producer(two_phase()).unwrap().transaction_two_phase_commit_enable),
+            false => assert!(producer(two_phase()).unwrap_err().contains("unstable-protocol")),
+        }
+        let error = producer(two_phase().set("transaction.timeout.ms", 60_000)).unwrap_err();
+        assert!(error.contains("transaction.timeout.ms=60000 has no meaning"), "{error}");
     }
 
     #[test]

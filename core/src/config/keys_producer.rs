@@ -1,9 +1,7 @@
 //! Keys of producers.
 
 use super::{
-    Acks, Alias, Partitioning, Plugin, Range, Serde,
-    Status::{Refused, Unsupported},
-    TimestampPrecision, TopicConfig, reader,
+    Acks, Alias, Partitioning, Plugin, Range, Serde, Status::Unsupported, TimestampPrecision, TopicConfig, reader,
 };
 use crate::codec::Compression;
 use std::collections::BTreeMap;
@@ -62,6 +60,9 @@ section! {
         text transactional_id: Option<Arc<str>> = "transactional.id" Text none [.range(Range::NonEmpty)];
         /// How long a transaction may stay open before its coordinator aborts it; the broker has a limit for it.
         plain transaction_timeout: Duration = "transaction.timeout.ms" Int "60000" [.min(1)];
+        /// Whether an outside coordinator decides how transactions end (KIP-939): they can be prepared, and never time out. Needs
+        /// klamm's Cargo feature `unstable-protocol`.
+        plain transaction_two_phase_commit_enable: bool = "transaction.two.phase.commit.enable" Bool "false";
         /// Whether nothing is sent but by `flush`, a commit or the close of the producer, however full its batches are. Records
         /// count against `buffer.memory` and their `delivery.timeout.ms` all the while; without room they wait for
         /// `max.block.ms`, so flush in time.
@@ -124,7 +125,5 @@ section! {
         "Whether buffers take their whole size at once."
             "buffer.memory.allocation.strategy" Text "full" [.words(&["full", "incremental"])
                 .status(Unsupported("an open batch has its whole buffer"))];
-        "Whether an outside coordinator ends transactions (KIP-939)."
-            "transaction.two.phase.commit.enable" Bool "false" [.status(Refused("two-phase commit is not yet supported in this version"))];
     }
 }

@@ -96,7 +96,11 @@ impl Producer {
             pressure: false,
             unfiled: false,
             doomed: None,
-            transaction: config.transactional_id.clone().map(|id| Transaction::new(id, config.transaction_timeout)),
+            transaction: config.transactional_id.clone().map(|id| {
+                let mut txn = Transaction::new(id, config.transaction_timeout);
+                txn.two_phase = config.transaction_two_phase_commit_enable;
+                txn
+            }),
             dooming: None,
             closing: None,
             warming: Vec::new(),

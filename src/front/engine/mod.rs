@@ -116,8 +116,8 @@ impl Engine {
                 }
                 Input::CloseProducer(front, setter, deadline) => self.close_producer(&front, setter, deadline),
                 Input::BeginTransaction(front, generation) => self.begin_transaction(&front, generation),
-                Input::EndTransaction(front, generation, commit, setters) => {
-                    self.end_transaction(&front, generation, commit, setters);
+                Input::EndTransaction(front, generation, step, setters) => {
+                    self.end_transaction(&front, generation, step, setters);
                 }
                 Input::OpenConsumer(shelf) => {
                     let command = Command::OpenConsumer(shelf.ix, shelf.config.clone());

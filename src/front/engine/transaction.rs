@@ -4,6 +4,7 @@ use super::Engine;
 use super::produce::Producer;
 use crate::front::op::OpSetter;
 use crate::front::producer::ProducerFront;
+use crate::front::transaction::Step;
 use klamm_core::client::{Command, EndTransaction, Reply};
 use klamm_core::{Error, ErrorKind, Now, OpId, ProducerIx};
 use std::collections::VecDeque;
@@ -25,7 +26,7 @@ pub(super) struct Ends {
 #[derive(Debug)]
 struct End {
     generation: u64,
-    commit: bool,
+    step: Step,
     setters: Vec<OpSetter>,
     /// The core works on it.
     op: Option<OpId>,
@@ -35,6 +36,10 @@ struct End {
 enum Next {
     Begin(u64),
     End(EndTransaction),
+    #[cfg(feature = "unstable-protocol")]
+    Prepare(u64),
+    #[cfg(feature = "unstable-protocol")]
+    Complete(klamm_core::client::Decision),
 }
 
 impl Ends {
@@ -42,17 +47,17 @@ impl Ends {
         self.ends.is_empty()
     }
 
-    fn push(&mut self, generation: u64, commit: bool, setters: Vec<OpSetter>) {
-        if generation <= self.asked {
+    fn push(&mut self, generation: u64, step: Step, setters: Vec<OpSetter>) {
+        if generation <= self.asked && !step.is_decision() {
             for setter in setters {
                 let text = "the transaction was aborted when its producer was closed";
                 setter.set(Err(Error::new(ErrorKind::Closed, text)));
             }
             return;
         }
-        self.asked = generation;
+        self.asked = self.asked.max(generation);
         self.latest = self.latest.max(generation);
-        self.ends.push_back(End { generation, commit, setters, op: None });
+        self.ends.push_back(End { generation, step, setters, op: None });
     }
 
     fn next(&mut self, front: &ProducerFront) -> Option<Next> {
@@ -64,15 +69,22 @@ impl Ends {
         }
         let end = self.ends.front().filter(|end| end.op.is_none())?;
         let trouble = transactions.trouble(end.generation);
-        let ready = !end.commit || trouble.is_some() || transactions.is_settled(end.generation);
-        let (generation, commit) = (end.generation, end.commit);
-        ready.then_some(Next::End(EndTransaction { generation, commit, trouble }))
+        let ready = !end.step.flushes() || trouble.is_some() || transactions.is_settled(end.generation);
+        let generation = end.generation;
+        ready.then_some(match end.step {
+            #[cfg(feature = "unstable-protocol")]
+            Step::Prepare if trouble.is_none() => Next::Prepare(generation),
+            #[cfg(feature = "unstable-protocol")]
+            Step::Complete(decision) => Next::Complete(decision),
+            step => Next::End(EndTransaction { generation, commit: step.flushes(), trouble }),
+        })
     }
 
     /// Everybody who waits is told this.
     pub(super) fn abandon(&mut self, error: &Error) {
         for end in self.ends.drain(..) {
-            let error = if end.commit { error.clone().with_outcome_unknown() } else { error.clone() };
+            let doubtful = end.step != Step::Abort;
+            let error = if doubtful { error.clone().with_outcome_unknown() } else { error.clone() };
             for setter in end.setters {
                 setter.set(Err(error.clone()));
             }
@@ -91,11 +103,11 @@ impl Engine {
         &mut self,
         front: &Arc<ProducerFront>,
         generation: u64,
-        commit: bool,
+        step: Step,
         setters: Vec<OpSetter>,
     ) {
         match self.producers.get_mut(&front.shared.ix) {
-            Some(producer) => producer.ends.push(generation, commit, setters),
+            Some(producer) => producer.ends.push(generation, step, setters),
             None => {
                 for setter in setters {
                     setter.set(Err(Error::new(ErrorKind::Closed, "the producer was closed")));
@@ -108,7 +120,7 @@ impl Engine {
     pub(super) fn abort_open(producer: &mut Producer) {
         let ends = &mut producer.ends;
         if ends.latest > ends.asked {
-            ends.push(ends.latest, false, Vec::new());
+            ends.push(ends.latest, Step::Abort, Vec::new());
         }
     }
 
@@ -123,11 +135,19 @@ impl Engine {
                     Next::Begin(generation) => {
                         self.client.handle_command(now, op, Command::BeginTransaction(ix, generation));
                     }
+                    #[cfg(feature = "unstable-protocol")]
+                    Next::Prepare(generation) => {
+                        self.works_on(ix, op);
+                        self.client.handle_command(now, op, Command::PrepareTransaction(ix, generation));
+                    }
+                    #[cfg(feature = "unstable-protocol")]
+                    Next::Complete(decision) => {
+                        self.works_on(ix, op);
+                        self.client.handle_command(now, op, Command::CompleteTransaction(ix, decision));
+                    }
                     Next::End(how) => {
+                        self.works_on(ix, op);
                         if let Some(producer) = self.producers.get_mut(&ix) {
-                            if let Some(end) = producer.ends.ends.front_mut() {
-                                end.op = Some(op);
-                            }
                             if !how.commit || how.trouble.is_some() {
                                 self.lefts.extend(
                                     producer
@@ -145,6 +165,12 @@ impl Engine {
         }
     }
 
+    fn works_on(&mut self, ix: ProducerIx, op: OpId) {
+        if let Some(end) = self.producers.get_mut(&ix).and_then(|producer| producer.ends.ends.front_mut()) {
+            end.op = Some(op);
+        }
+    }
+
     /// The core ended a transaction; false if `op` is none of its ends.
     pub(super) fn ended(&mut self, op: OpId, result: &Result<Reply, Error>) -> bool {
         let found = self.producers.values_mut().find_map(|producer| {
@@ -153,12 +179,15 @@ impl Engine {
             Some((end, producer.front.clone()))
         });
         let Some((end, front)) = found else { return false };
-        let result = result.clone().map(|_| ());
         if let Some(transactions) = &front.shared.transactions {
-            transactions.end(end.generation, &result);
+            #[cfg(feature = "unstable-protocol")]
+            transactions.stepped(end.generation, end.step, result);
+            if !matches!(result, Ok(Reply::Prepared(_))) {
+                transactions.end(end.generation, &result.clone().map(|_| ()));
+            }
         }
         for setter in end.setters {
-            setter.set(result.clone().map(|()| Reply::Unit));
+            setter.set(result.clone());
         }
         // The next one may begin.
         self.front.signal.notify();

@@ -72,4 +72,12 @@ impl Api {
     pub fn versions(self) -> (i16, i16) {
         self.key().client_range().unwrap_or((0, -1))
     }
+
+    /// The same, with those that Kafka marks as unstable if they are let out.
+    pub(crate) fn served(self, unstable: bool) -> (i16, i16) {
+        match self.key().declared().filter(|_| unstable) {
+            Some(declared) => (declared.min, declared.max),
+            None => self.versions(),
+        }
+    }
 }

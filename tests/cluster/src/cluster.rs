@@ -113,6 +113,15 @@ impl Builder {
         self
     }
 
+    /// Two-phase commit (KIP-939), and whether a prepared transaction is kept on demand; Kafka up to 4.4 refuses that. Default
+    /// neither.
+    pub fn two_phase_commit(mut self, keep_prepared: bool) -> Self {
+        self.settings.unstable_versions = true;
+        self.settings.two_phase_commit = true;
+        self.settings.keep_prepared = keep_prepared;
+        self
+    }
+
     /// The epoch that a new producer id begins with, to see what comes behind the last one. Default 0.
     pub fn first_epoch(mut self, epoch: i16) -> Self {
         self.settings.first_epoch = epoch.max(0);

@@ -26,6 +26,13 @@ pub struct Settings {
     pub transaction_partitions: i32,
     /// The finalized level of `transaction.version`: 2 (KIP-890, the default), 1, or 0: not finalized.
     pub transaction_version: i16,
+    /// `unstable.api.versions.enable`: InitProducerId 6 is served (KIP-939). Default false.
+    pub unstable_versions: bool,
+    /// `transaction.two.phase.commit.enable`: transactions without a time-out are let in (KIP-939). Default false.
+    pub two_phase_commit: bool,
+    /// Whether InitProducerId keeps a prepared transaction on demand, as KIP-939 has it. Default false: UNSUPPORTED_VERSION, as
+    /// Kafka up to 4.4 answers.
+    pub keep_prepared: bool,
     /// The epoch that a new producer id begins with; what follows the last epoch begins with 0. Default 0, as Kafka.
     pub first_epoch: i16,
     /// `transaction.max.timeout.ms`. Default 15 min.
@@ -92,6 +99,9 @@ impl Default for Settings {
             offsets_partitions: 50,
             transaction_partitions: 50,
             transaction_version: 2,
+            unstable_versions: false,
+            two_phase_commit: false,
+            keep_prepared: false,
             first_epoch: 0,
             transaction_max_timeout: Duration::from_secs(900),
             transaction_check: Duration::from_millis(100),

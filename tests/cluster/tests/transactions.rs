@@ -481,3 +481,35 @@ fn the_transaction_version_of_the_cluster_is_announced_5_1() {
         assert_eq!((serves(26), serves(28)), (Some(5), Some(6)), "whatever the level");
     }
 }
+
+#[test]
+fn two_phase_commit_has_no_time_out_and_is_let_in_by_options_only_kip_939() {
+    let two_phase = |keep| InitProducerIdRequest { enable2_pc: true, keep_prepared_txn: keep, ..init("x", -1, -1) };
+    let (mut lab, peer) = lab(|s| s.unstable_versions = true);
+    assert_eq!(lab.ask(peer, &two_phase(false), 6).error_code, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    for keep_prepared in [false, true] {
+        let (mut lab, peer) = raw::transact::lab(|s| {
+            s.unstable_versions = true;
+            s.two_phase_commit = true;
+            s.keep_prepared = keep_prepared;
+        });
+        let long = InitProducerIdRequest { transaction_timeout_ms: i32::MAX, ..two_phase(false) };
+        let first = lab.ask(peer, &long, 6);
+        assert_eq!((first.error_code, first.producer_epoch, first.ongoing_txn_producer_id), (NONE, 0, -1));
+        let who = owner(first.producer_id, first.producer_epoch);
+        assert_eq!(lab.write(peer, &who, 0, 0, "a", 12), NONE);
+        lab.pass(3_600_000);
+        let peer = lab.connect(1);
+        let kept = lab.ask(peer, &two_phase(true), 6);
+        if !keep_prepared {
+            assert_eq!(kept.error_code, ErrorCode::UNSUPPORTED_VERSION, "as Kafka 4.4");
+            assert_eq!(lab.end(peer, &who, true, 5).0, NONE, "an hour later it is still open");
+            continue;
+        }
+        assert_eq!((kept.error_code, kept.producer_id, kept.producer_epoch), (NONE, who.producer, 1));
+        assert_eq!((kept.ongoing_txn_producer_id, kept.ongoing_txn_producer_epoch), (who.producer, 0));
+        assert_eq!(lab.end(peer, &who, true, 4).0, ErrorCode::PRODUCER_FENCED);
+        assert_eq!(lab.end(peer, &who, true, 5).0, ErrorCode::PRODUCER_FENCED);
+        assert_eq!(lab.end(peer, &who.at(1), true, 5), (NONE, who.producer, 2));
+    }
+}

@@ -50,7 +50,11 @@ pub(crate) fn server(version: Version, id: usize, ports: &[Ports], data: &Path) 
         Mode::KRaft => kraft(&mut lines, id, ports),
     }
     match version {
-        Version::V4_4_0 => new_groups(&mut lines, replicas, in_sync),
+        Version::V4_4_0 => {
+            new_groups(&mut lines, replicas, in_sync);
+            // KIP-939. Nobody sends an unstable version who is not told to.
+            lines.set("unstable.api.versions.enable", true).set("transaction.two.phase.commit.enable", true);
+        }
         // The preview of KIP-848.
         Version::V3_9_2 => _ = lines.set("group.coordinator.rebalance.protocols", "classic,consumer"),
         Version::V2_1_1 => {}

@@ -86,6 +86,8 @@ impl Target {
                         s.min_insync_replicas = 2;
                         s.offsets_partitions = 3;
                         s.transaction_partitions = 3;
+                        s.unstable_versions = true;
+                        s.two_phase_commit = true;
                         s.group_initial_delay = Duration::ZERO;
                     });
                 Ok(Self(Behind::Memory(cluster.start().context("cannot start the in-memory cluster")?)))

@@ -193,6 +193,7 @@ mod tests {
     fn what_would_change_the_meaning_is_refused_and_what_would_not_is_a_warning() {
         let refused = Config::new("a")
             .set("transaction.two.phase.commit.enable", true)
+            .set("transaction.timeout.ms", 1000)
             .set("group.protocol", "consumer")
             .set("config.providers", "file");
         assert_eq!(errors(&refused).len(), 3, "{:?}", errors(&refused));

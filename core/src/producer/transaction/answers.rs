@@ -16,12 +16,20 @@ impl Producer {
         if answer.error_code.is_ok() && (answer.producer_id < 0 || answer.producer_epoch < 0) {
             return Err(Error::new(ErrorKind::Corrupt, "a broker gave a producer id that is none"));
         }
+        if self.cannot_keep(cx, answer.error_code) {
+            return Ok(answer.throttle_time_ms);
+        }
         let what = "the coordinator gives no producer id";
         if self.react(cx, broker, Ask::Init, answer.error_code, what) == Reaction::Done {
+            let kept = self.transaction.as_ref().is_some_and(|txn| txn.state == State::Kept);
             self.adopt(Identity { id: answer.producer_id, epoch: answer.producer_epoch });
+            if kept {
+                self.over(cx, false);
+            }
+            let reply = self.take_kept(&answer).unwrap_or(Reply::Unit);
             let starters = self.transaction.as_mut().map(|txn| std::mem::take(&mut txn.starters));
             for op in starters.into_iter().flatten() {
-                cx.done(op, Ok(Reply::Unit));
+                cx.done(op, Ok(reply.clone()));
             }
         }
         Ok(answer.throttle_time_ms)
@@ -122,6 +130,9 @@ impl Producer {
 
     pub(super) fn take_end(&mut self, cx: &mut Cx<'_>, broker: BrokerId, response: &Response) -> Result<i32, Error> {
         let answer = response.decode::<EndTxnRequest>()?;
+        if self.kept_is_over(answer.error_code) {
+            return Ok(answer.throttle_time_ms);
+        }
         let Some(txn) = &mut self.transaction else { return Ok(answer.throttle_time_ms) };
         let commit = txn.end.as_ref().is_some_and(|end| end.commit);
         let doubtful = [ErrorCode::UNKNOWN_SERVER_ERROR, ErrorCode::REQUEST_TIMED_OUT].contains(&answer.error_code);

@@ -163,7 +163,7 @@ impl Producer {
             Ask::AddPartitions => requests::add_partitions(&to, txn, who?, &partitions, cx.names),
             Ask::AddOffsets => requests::add_offsets(&to, txn, who?, &txn.offsets.front()?.group.group),
             Ask::CommitOffsets => requests::commit_offsets(&to, txn, who?, txn.offsets.front()?, cx.names),
-            Ask::End => requests::end(&to, txn, who?, txn.end.as_ref()?.commit),
+            Ask::End => requests::end(&to, txn, txn.ends_as(who)?, txn.end.as_ref()?.commit),
         };
         match built {
             Ok(request) => {
@@ -321,6 +321,7 @@ impl Producer {
         loop {
             self.sweep(cx);
             let busy = self.is_busy();
+            self.prepare_if_done(cx, busy);
             if self.transaction.as_ref().is_some_and(|txn| txn.ends_unheard(busy)) {
                 let renew = self.transaction.as_ref().is_some_and(|txn| txn.tainted);
                 self.over(cx, renew);

@@ -8,6 +8,7 @@
 mod answers;
 mod class;
 mod drive;
+mod prepare;
 mod requests;
 
 pub(crate) use class::dooms;
@@ -52,6 +53,10 @@ pub(crate) enum State {
     Open,
     /// Between two transactions, and its epoch cannot be used any more: InitProducerId gives another (KIP-360, contracts A21).
     Bumping,
+    /// Its transaction is prepared, and waits for a decision (KIP-939).
+    Prepared,
+    /// It has no producer id yet: the coordinator cannot tell what is prepared, so the decision comes first.
+    Kept,
     /// It can do nothing more.
     Dead,
 }
@@ -111,6 +116,8 @@ pub(crate) struct End {
     pub(crate) unknown: bool,
     /// What the application is told although the coordinator said yes: its commit became an abort.
     verdict: Option<Error>,
+    /// No end yet: the transaction is to be prepared.
+    prepare: bool,
 }
 
 /// The transactions of a producer.
@@ -118,6 +125,12 @@ pub(crate) struct End {
 pub(crate) struct Transaction {
     pub(crate) id: Arc<str>,
     pub(crate) timeout: Duration,
+    /// Every InitProducerId says so: its transactions never time out (KIP-939).
+    pub(crate) two_phase: bool,
+    /// The first InitProducerId is to keep what is prepared.
+    pub(crate) keep: bool,
+    /// The id and epoch of the transaction that is prepared.
+    pub(crate) prepared: Option<crate::producer::sequence::Identity>,
     pub(crate) state: State,
     /// The front's number of the transaction that is open; 0 if none is.
     pub(crate) generation: u64,
@@ -153,6 +166,9 @@ impl Transaction {
         Self {
             id,
             timeout,
+            two_phase: false,
+            keep: false,
+            prepared: None,
             state: State::Starting,
             generation: 0,
             protocol: Protocol::V1,
@@ -200,12 +216,13 @@ impl Transaction {
         match self.state {
             State::Starting | State::Bumping => Some(Ask::Init),
             State::Ready | State::Dead => None,
+            State::Prepared | State::Kept => self.next_after_decision(),
             State::Open => match &self.end {
                 Some(end) if !end.commit => (!busy && self.touched).then_some(Ask::End),
                 _ if self.trouble.is_some() => None,
                 _ if !self.waiting.is_empty() => Some(Ask::AddPartitions),
                 _ if self.first_offsets().is_some() => Some(self.for_offsets()),
-                Some(_) => (!busy && self.touched).then_some(Ask::End),
+                Some(end) => (!busy && self.touched && !end.prepare).then_some(Ask::End),
                 None => None,
             },
         }
@@ -223,8 +240,10 @@ impl Transaction {
 
     /// Whether the end that was asked for needs no EndTxn: the coordinator has never heard of the transaction.
     pub(crate) fn ends_unheard(&self, busy: bool) -> bool {
-        let idle = self.call.is_none() && !busy && !self.touched && self.state == State::Open;
-        let settled = |end: &End| !end.commit || (self.waiting.is_empty() && self.first_offsets().is_none());
+        let open = matches!(self.state, State::Open | State::Prepared);
+        let idle = self.call.is_none() && !busy && !self.touched && open;
+        let settled =
+            |end: &End| !end.commit || (!end.prepare && self.waiting.is_empty() && self.first_offsets().is_none());
         idle && self.end.as_ref().is_some_and(settled)
     }
 
@@ -279,7 +298,7 @@ impl Transaction {
         let cause = how.trouble.as_ref().or(self.trouble.as_ref().filter(|_| ours(self.generation)));
         let commit = how.commit && cause.is_none();
         let verdict = cause.filter(|_| how.commit).map(instead);
-        self.end = Some(End { op, commit, unknown: false, verdict });
+        self.end = Some(End { op, commit, unknown: false, verdict, prepare: false });
         if !commit {
             self.waiting.clear();
         }
@@ -300,6 +319,7 @@ impl Transaction {
     pub(crate) fn over(&mut self, renew: bool) -> Option<(OpId, Result<(), Error>)> {
         self.state = if renew { State::Bumping } else { State::Ready };
         self.trouble = None;
+        self.prepared = None;
         self.touched = false;
         self.waiting.clear();
         self.groups.clear();
@@ -317,7 +337,7 @@ impl Transaction {
     pub(crate) fn renewed(&mut self) {
         self.tainted = false;
         self.spoken = None;
-        if matches!(self.state, State::Starting | State::Bumping) {
+        if matches!(self.state, State::Starting | State::Bumping | State::Kept) {
             self.state = State::Ready;
         }
         self.asked();
@@ -343,7 +363,7 @@ impl Transaction {
 fn instead(cause: &Error) -> Error {
     Error::new(ErrorKind::Aborted, "the transaction was aborted instead of committed")
         .with_source(cause.clone())
-        .with_retriable(true)
+        .with_retriable(cause.kind() != ErrorKind::Unsupported)
         .with_hint("nothing of it is visible to read_committed readers: run it again")
 }
 

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 /// From here on InitProducerId takes the id and epoch to go on from (KIP-360).
 const FIRST_WITH_EPOCH: i16 = 3;
-/// InitProducerId 6 is for two-phase commit, and unstable.
+/// InitProducerId 6 is for two-phase commit (KIP-939), and unstable.
 const LAST_INIT: i16 = 5;
+const TWO_PHASE_INIT: i16 = 6;
 /// Later versions of AddPartitionsToTxn are for brokers among themselves.
 const LAST_ADD: i16 = 3;
 /// From here on EndTxn brings the next epoch.
@@ -60,9 +61,18 @@ pub(super) fn init(to: &Address<'_>, txn: &Transaction, from: Option<Identity>) 
         transaction_timeout_ms: i32::try_from(txn.timeout.as_millis()).unwrap_or(i32::MAX),
         producer_id: from.map_or(-1, |who| who.id),
         producer_epoch: from.map_or(-1, |who| who.epoch),
-        ..Default::default()
+        // With each: one without it would give the transactions a time-out.
+        enable2_pc: txn.two_phase,
+        keep_prepared_txn: txn.keep,
     };
-    to.request(&message, 0, LAST_INIT)
+    if !txn.two_phase {
+        return to.request(&message, 0, LAST_INIT);
+    }
+    to.request(&message, TWO_PHASE_INIT, TWO_PHASE_INIT).map_err(|error| {
+        error.with_hint(
+            "transaction.two.phase.commit.enable needs brokers that offer InitProducerId 6: Kafka 4 with              unstable.api.versions.enable=true",
+        )
+    })
 }
 
 /// Adds partitions.

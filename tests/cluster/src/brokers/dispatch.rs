@@ -43,7 +43,7 @@ impl Brokers {
         let key = header.key;
         let inflight = Inflight { peer, key, version: header.version, correlation: header.correlation, after: None };
         let Some(api) = Api::from_key(key) else { return self.close(peer) };
-        let (low, high) = api.versions();
+        let (low, high) = api.served(self.state.settings.unstable_versions);
         self.state.inflight.insert(ticket, inflight);
         if !(low..=high).contains(&header.version) {
             if key != ApiKey::API_VERSIONS {

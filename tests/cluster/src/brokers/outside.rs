@@ -201,6 +201,11 @@ impl Brokers {
         Some((is.phase.name(), is.identity.id, is.identity.epoch))
     }
 
+    /// How long the transactions of a transactional id may stay open.
+    pub fn transaction_timeout(&self, id: &str) -> Option<std::time::Duration> {
+        self.state.txns.get(id).map(|is| is.timeout)
+    }
+
     /// The offset that a group committed for a partition.
     pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
         self.state.groups.committed(group, topic, partition)

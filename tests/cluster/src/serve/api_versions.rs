@@ -14,8 +14,8 @@ const FEATURES: &[(&str, i16, i16, i16)] =
 /// Its level is the cluster's to choose.
 const TRANSACTION_VERSION: &str = "transaction.version";
 
-fn entry(api: Api) -> ApiVersion {
-    let (min_version, max_version) = api.versions();
+fn entry(api: Api, unstable: bool) -> ApiVersion {
+    let (min_version, max_version) = api.served(unstable);
     // 1.10: Produce is announced from 0 on, though versions below 3 close the connection.
     let min_version = if api == Api::Produce { 0 } else { min_version };
     ApiVersion { api_key: api.key(), min_version, max_version }
@@ -25,7 +25,7 @@ fn entry(api: Api) -> ApiVersion {
 pub(crate) fn unsupported() -> ApiVersionsResponse {
     ApiVersionsResponse {
         error_code: ErrorCode::UNSUPPORTED_VERSION,
-        api_keys: vec![entry(Api::ApiVersions)],
+        api_keys: vec![entry(Api::ApiVersions, false)],
         ..Default::default()
     }
 }
@@ -55,9 +55,10 @@ impl Serve for ApiVersionsRequest {
         }
         // In version 3 features whose lowest level is 0 are left out.
         let transactions = state.settings.transaction_version;
+        let unstable = state.settings.unstable_versions;
         let shown = |min: i16| call.version >= 4 || min > 0;
         Answer::Now(ApiVersionsResponse {
-            api_keys: Api::ALL.iter().copied().map(entry).collect(),
+            api_keys: Api::ALL.iter().map(|api| entry(*api, unstable)).collect(),
             supported_features: FEATURES
                 .iter()
                 .filter(|(_, min, ..)| shown(*min))

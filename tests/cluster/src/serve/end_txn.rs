@@ -37,7 +37,7 @@ impl State {
             if is.identity.id != by.id {
                 return Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
             }
-            if is.identity.epoch != by.epoch {
+            if is.identity.epoch != by.epoch || is.client.is_some() {
                 return Err(ErrorCode::PRODUCER_FENCED);
             }
             if pending {

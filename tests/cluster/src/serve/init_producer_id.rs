@@ -3,7 +3,7 @@
 use crate::answer::{Answer, Call, Respond, Serve};
 use crate::state::State;
 use crate::txns::Reply;
-use crate::txns::transaction::{Identity, Init, Transaction};
+use crate::txns::transaction::{Identity, Init, Phase, Transaction};
 use klamm_core::ErrorCode;
 use klamm_core::wire::messages::{InitProducerIdRequest, InitProducerIdResponse};
 use std::time::Duration;
@@ -23,9 +23,16 @@ impl State {
         request: &InitProducerIdRequest,
         call: &Call,
     ) -> Result<Answer<InitProducerIdResponse>, ErrorCode> {
-        let timeout = u64::try_from(request.transaction_timeout_ms).map_or(Duration::ZERO, Duration::from_millis);
+        if request.enable2_pc && !self.settings.two_phase_commit {
+            return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+        }
+        if request.keep_prepared_txn && !self.settings.keep_prepared {
+            return Err(ErrorCode::UNSUPPORTED_VERSION);
+        }
+        let asked = if request.enable2_pc { i32::MAX } else { request.transaction_timeout_ms };
+        let timeout = u64::try_from(asked).map_or(Duration::ZERO, Duration::from_millis);
         // This comes before the question whether it is here at all.
-        if timeout.is_zero() || timeout > self.settings.transaction_max_timeout {
+        if timeout.is_zero() || (timeout > self.settings.transaction_max_timeout && !request.enable2_pc) {
             return Err(ErrorCode::INVALID_TRANSACTION_TIMEOUT);
         }
         self.coordinates_transaction(call.broker, id)?;
@@ -41,6 +48,9 @@ impl State {
                 let identity = Identity { id: self.new_producer_id(call.broker), epoch: self.settings.first_epoch };
                 Init::Ready(Transaction::new(identity, timeout, now))
             }
+            Some(known) if request.keep_prepared_txn && known.phase == Phase::Ongoing => {
+                known.kept_for(given, timeout, || self.new_producer_id(call.broker), now)?
+            }
             Some(known) => {
                 let fresh = || self.new_producer_id(call.broker);
                 known.init(given, timeout, fresh, v2, now)?
@@ -48,7 +58,14 @@ impl State {
         };
         match next {
             Init::Ready(next) => {
-                let reply = Reply::Init(ready(next.identity));
+                let reply = Reply::Init(match next.client {
+                    Some(client) => InitProducerIdResponse {
+                        ongoing_txn_producer_id: next.identity.id,
+                        ongoing_txn_producer_epoch: next.identity.epoch,
+                        ..ready(client)
+                    },
+                    None => ready(next.identity),
+                });
                 self.change_transaction(id, next, Some((call.ticket, reply)));
                 Ok(Answer::Parked)
             }

@@ -67,6 +67,10 @@ pub(crate) struct Transaction {
     pub(crate) previous_id: i64,
     /// The producer id that follows when the transaction is complete, -1 if it stays.
     pub(crate) next_id: i64,
+    /// The epoch that follows with it.
+    pub(crate) next_epoch: i16,
+    /// Who may end the open transaction, if that is not who began it: the producer that asked to keep it (KIP-939).
+    pub(crate) client: Option<Identity>,
     pub(crate) timeout: Duration,
     pub(crate) phase: Phase,
     pub(crate) partitions: BTreeSet<Place>,
@@ -103,6 +107,8 @@ impl Transaction {
             last_epoch: -1,
             previous_id: -1,
             next_id: -1,
+            next_epoch: 0,
+            client: None,
             timeout,
             phase: Phase::Empty,
             partitions: BTreeSet::new(),
@@ -156,8 +162,31 @@ impl Transaction {
         Ok(Init::Ready(next))
     }
 
+    /// KIP-939: InitProducerId that keeps the open transaction. It goes on under its own id and epoch, and only who asked may
+    /// end it.
+    pub(crate) fn kept_for(
+        &self,
+        given: Option<Identity>,
+        timeout: Duration,
+        fresh: impl FnOnce() -> i64,
+        now: Time,
+    ) -> Result<Init, ErrorCode> {
+        let before = self.client.unwrap_or(self.identity);
+        if given.is_some_and(|given| given != before) {
+            return Err(ErrorCode::PRODUCER_FENCED);
+        }
+        let mut next = self.clone();
+        next.client = Some(after(before, fresh));
+        next.timeout = timeout;
+        next.updated = now;
+        Ok(Init::Ready(next))
+    }
+
     /// 5.4, for an id that has no change pending; `None` if it has these partitions already.
     pub(crate) fn add(&self, by: Identity, places: &[Place], now: Moment) -> Result<Option<Self>, ErrorCode> {
+        if let Some(client) = self.client {
+            return Err(if by == client { ErrorCode::INVALID_TXN_STATE } else { ErrorCode::PRODUCER_FENCED });
+        }
         if by.id != self.identity.id {
             return Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
         }
@@ -216,6 +245,31 @@ impl Transaction {
         }
     }
 
+    /// KIP-939: the end of a transaction that another producer keeps.
+    fn end_kept(
+        &self,
+        by: Identity,
+        client: Identity,
+        commit: bool,
+        fresh: impl FnOnce() -> i64,
+        now: Time,
+    ) -> Result<End, ErrorCode> {
+        match (self.phase, commit) {
+            _ if by != client => Err(ErrorCode::PRODUCER_FENCED),
+            (Phase::Ongoing, _) => {
+                let mut next = self.prepared(commit, now);
+                let follows = after(client, fresh);
+                next.v2 = true;
+                next.last_epoch = client.epoch;
+                next.identity.epoch = self.identity.epoch.saturating_add(1);
+                (next.next_id, next.next_epoch) = (follows.id, follows.epoch);
+                Ok(End::Begin(next, follows))
+            }
+            (Phase::PrepareCommit, true) | (Phase::PrepareAbort, false) => Err(ErrorCode::CONCURRENT_TRANSACTIONS),
+            _ => Err(ErrorCode::INVALID_TXN_STATE),
+        }
+    }
+
     /// 5.5 TV2, for an id that has no change pending.
     pub(crate) fn end_v2(
         &self,
@@ -224,6 +278,9 @@ impl Transaction {
         fresh: impl FnOnce() -> i64,
         now: Time,
     ) -> Result<End, ErrorCode> {
+        if let Some(client) = self.client {
+            return self.end_kept(by, client, commit, fresh, now);
+        }
         let Identity { id, epoch } = self.identity;
         let rotated = self.v2 && by.id == self.previous_id && by.epoch == LAST_EPOCH && epoch == 0;
         if by.id != id && !rotated {
@@ -281,6 +338,9 @@ impl Transaction {
         // By version 2 the owner may still learn of the bump; by version 1 it is out.
         next.last_epoch = if v2 { epoch } else { -1 };
         next.v2 = v2;
+        if let Some(client) = self.client {
+            (next.next_id, next.next_epoch) = (client.id, client.epoch);
+        }
         next
     }
 
@@ -291,10 +351,11 @@ impl Transaction {
         next.partitions.clear();
         next.start = None;
         next.updated = now;
+        next.client = None;
         if next.next_id >= 0 {
             next.previous_id = next.identity.id;
-            next.identity = Identity { id: next.next_id, epoch: 0 };
-            next.next_id = -1;
+            next.identity = Identity { id: next.next_id, epoch: next.next_epoch };
+            (next.next_id, next.next_epoch) = (-1, 0);
         }
         next
     }
@@ -303,6 +364,11 @@ impl Transaction {
     pub(crate) fn is_overdue(&self, now: Time) -> bool {
         self.phase == Phase::Ongoing && self.start.is_some_and(|start| start.mono + self.timeout < now)
     }
+}
+
+/// The id and epoch behind these.
+fn after(Identity { id, epoch }: Identity, fresh: impl FnOnce() -> i64) -> Identity {
+    if epoch >= LAST_EPOCH { Identity { id: fresh(), epoch: 0 } } else { Identity { id, epoch: epoch + 1 } }
 }
 
 #[cfg(test)]

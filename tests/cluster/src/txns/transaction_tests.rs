@@ -232,3 +232,38 @@ fn a_transaction_is_overdue_behind_its_timeout_and_not_at_it() {
     open.phase = Phase::Empty;
     assert!(!open.is_overdue(NOW + LIMIT + LIMIT));
 }
+
+fn kept(t: &Transaction, given: Option<Identity>) -> Result<Transaction, ErrorCode> {
+    match t.kept_for(given, LIMIT, || 100, NOW)? {
+        Init::Ready(next) => Ok(next),
+        Init::Abort(_) => panic!("it is to be kept"),
+    }
+}
+
+#[test]
+fn a_transaction_that_is_kept_goes_on_and_belongs_to_who_asked_kip_939() {
+    let mut open = made(Phase::Ongoing, 3, 2);
+    open.partitions.insert(("t".to_owned(), 0));
+    let next = kept(&open, None).unwrap();
+    assert_eq!((next.phase, next.identity, next.client), (Phase::Ongoing, by(9, 3), Some(by(9, 4))));
+    assert_eq!(next.partitions, open.partitions);
+    assert_eq!(kept(&next, None).unwrap().client, Some(by(9, 5)), "whoever comes last");
+    assert_eq!(kept(&open, Some(by(9, 2))).unwrap_err(), ErrorCode::PRODUCER_FENCED);
+    let place = [("t".to_owned(), 1)];
+    assert_eq!(next.add(by(9, 3), &place, AT), Err(ErrorCode::PRODUCER_FENCED));
+    assert_eq!(next.add(by(9, 4), &place, AT), Err(ErrorCode::INVALID_TXN_STATE), "it can only be ended");
+    assert_eq!(next.end_v2(by(9, 3), true, || 0, NOW), Err(ErrorCode::PRODUCER_FENCED));
+    for commit in [true, false] {
+        let Ok(End::Begin(ending, identity)) = next.end_v2(by(9, 4), commit, || 0, NOW) else { panic!() };
+        assert_eq!((ending.identity, identity), (by(9, 4), by(9, 5)), "markers carry the epoch behind its own");
+        assert_eq!(ending.end_v2(by(9, 4), commit, || 0, NOW), Err(ErrorCode::CONCURRENT_TRANSACTIONS));
+        let done = ending.completed(NOW);
+        assert_eq!((done.identity, done.client), (by(9, 5), None));
+        assert_eq!(done.end_v2(by(9, 4), commit, || 0, NOW), Ok(End::Done(by(9, 5))), "the answer was lost");
+        assert_eq!(done.end_v2(by(9, 4), !commit, || 0, NOW), Err(ErrorCode::INVALID_TXN_STATE));
+    }
+    let worn = kept(&made(Phase::Ongoing, LAST_EPOCH, LAST_EPOCH - 1), None).unwrap();
+    assert_eq!(worn.client, Some(by(100, 0)), "behind the last epoch comes another id");
+    let Ok(Init::Abort(fenced)) = next.init(None, LIMIT, || 0, true, NOW) else { panic!() };
+    assert_eq!(fenced.completed(NOW).identity, by(9, 4), "who kept it is fenced by the next");
+}

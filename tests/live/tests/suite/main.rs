@@ -18,19 +18,24 @@ mod noise;
 mod produce;
 mod raw;
 mod transactions;
+mod two_phase;
 mod waiting;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if std::env::var_os(brokers::VICTIM).is_some() {
-        return match brokers::be_a_victim() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        };
+    let victim = match (std::env::var_os(brokers::VICTIM), std::env::var(two_phase::PREPARER)) {
+        (Some(_), _) => Some(brokers::be_a_victim()),
+        (None, Ok(words)) => Some(two_phase::prepare_and_wait(&words)),
+        (None, Err(_)) => None,
+    };
+    match victim {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err(error)) => {
+            eprintln!("{error:#}");
+            return ExitCode::FAILURE;
+        }
+        None => {}
     }
     if std::env::var_os(bank::CLERK).is_some() {
         return match bank::be_a_clerk() {
@@ -47,6 +52,7 @@ fn main() -> ExitCode {
         transactions::BEHAVIOURS,
         transactions::peers::BEHAVIOURS,
         exactly_once::BEHAVIOURS,
+        two_phase::BEHAVIOURS,
         java_names::BEHAVIOURS,
         consume::BEHAVIOURS,
         groups::BEHAVIOURS,
