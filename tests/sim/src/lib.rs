@@ -19,6 +19,7 @@
 pub mod bank;
 mod executor;
 mod faults;
+mod flight;
 mod history;
 mod monitor;
 mod net;

@@ -1,7 +1,7 @@
-//! What producers put on the wire, watched from the brokers' side: sequence numbers without gaps, and no number with two
-//! bodies (contracts section 3, item 2).
+//! What producers put on the wire, watched from the clients' ends: sequence numbers without gaps, no number with two bodies, at
+//! most five batches of a partition under way, to one broker, under one epoch (contracts section 3, item 2).
 
-use klamm_cluster::Peer;
+use crate::flight::Flights;
 use klamm_core::record::BatchHeader;
 use klamm_core::wire::frame::decode_request_header;
 use klamm_core::wire::messages::ProduceRequest;
@@ -16,30 +16,23 @@ type Sent = (i32, u32);
 
 #[derive(Debug, Default)]
 pub(crate) struct Monitor {
-    begun: BTreeMap<Peer, Vec<u8>>,
+    pub(crate) flights: Flights,
     sent: BTreeMap<Window, BTreeMap<i32, Sent>>,
+    /// The number behind the highest of a window.
+    next: BTreeMap<Window, i64>,
     wrong: Vec<String>,
     batches: u64,
 }
 
 impl Monitor {
-    /// Bytes reached a broker.
-    pub(crate) fn feed(&mut self, peer: Peer, bytes: &[u8]) {
-        let mut begun = self.begun.remove(&peer).unwrap_or_default();
-        begun.extend_from_slice(bytes);
-        let mut rest = &begun[..];
-        while let Some((prefix, body)) = rest.split_first_chunk::<4>() {
-            let Some(frame) = usize::try_from(i32::from_be_bytes(*prefix)).ok().and_then(|n| body.get(..n)) else {
-                break;
-            };
-            self.request(frame);
-            rest = &body[frame.len()..];
+    /// A client wrote bytes to a connection.
+    pub(crate) fn wrote(&mut self, wire: u64, bytes: &[u8]) {
+        for frame in self.flights.wrote(wire, bytes) {
+            self.request(wire, &frame);
         }
-        let rest = rest.to_vec();
-        self.begun.insert(peer, rest);
     }
 
-    fn request(&mut self, frame: &[u8]) {
+    fn request(&mut self, wire: u64, frame: &[u8]) {
         let mut reader = Reader::new(frame);
         let Ok(header) = decode_request_header(&mut reader) else { return };
         if header.key != ApiKey::PRODUCE {
@@ -48,15 +41,24 @@ impl Monitor {
         let Ok(request) = ProduceRequest::decode(&mut reader, header.version) else {
             return self.wrong.push("a Produce request that cannot be read".into());
         };
+        let (answered, mut batches) = (request.acks != 0, Vec::new());
         for topic in request.topic_data {
             let name = if topic.name.is_empty() { format!("{:?}", topic.topic_id) } else { topic.name };
             for part in topic.partition_data {
                 let records = part.records.unwrap_or_default();
                 match BatchHeader::parse(&records) {
-                    Ok(batch) => self.batch(&name, part.index, &batch),
+                    Ok(batch) => {
+                        self.batch(&name, part.index, &batch);
+                        if batch.stamp.producer_id >= 0 && answered {
+                            batches.push(((batch.stamp.producer_id, name.clone(), part.index), batch.stamp.epoch));
+                        }
+                    }
                     Err(error) => self.wrong.push(format!("{name}-{}: {error:?}", part.index)),
                 }
             }
+        }
+        if answered {
+            self.wrong.extend(self.flights.send(wire, header.correlation, batches));
         }
     }
 
@@ -66,9 +68,18 @@ impl Monitor {
         if stamp.producer_id < 0 {
             return;
         }
+        if stamp.epoch < 0 || stamp.base_sequence < 0 {
+            self.wrong.push(format!("{topic}-{partition}: a stamp that there is none of: {stamp:?}"));
+        }
         let window = (stamp.producer_id, stamp.epoch, topic.to_owned(), partition);
         let sent = self.sent.entry(window.clone()).or_default();
         let one = (batch.count, batch.crc);
+        let next = self.next.entry(window.clone()).or_insert(0);
+        if i64::from(stamp.base_sequence) > *next {
+            let text = format!("{window:?}: a gap, number {} where {next} was next", stamp.base_sequence);
+            self.wrong.push(text);
+        }
+        *next = (*next).max(i64::from(stamp.base_sequence) + i64::from(batch.count));
         match sent.get(&stamp.base_sequence) {
             // A batch that was too large is split: its first half has its number.
             Some(before) if one.0 < before.0 => {
@@ -92,8 +103,6 @@ impl Monitor {
         for (window, sent) in &self.sent {
             let mut next = 0;
             for (base, (count, _)) in sent {
-                // Requests that were lost with their connection before a broker read them leave gaps at the end only: what
-                // follows them is sent after them.
                 if *base < next {
                     wrong.push(format!("{window:?}: number {base} again, {next} was next"));
                 }

@@ -262,7 +262,12 @@ impl World {
         let part = self.part(there);
         let Some(wire) = self.wires.get_mut(&id) else { return Some(Ok(0)) };
         if part > 0 {
-            return Some(Ok(wire.take(buf, part)));
+            let n = wire.take(buf, part);
+            self.monitor.flights.read(id, &buf[..n]);
+            return Some(Ok(n));
+        }
+        if wire.end.is_some() {
+            self.monitor.flights.end(id);
         }
         match wire.end {
             Some(Ok(())) => Some(Ok(0)),
@@ -278,10 +283,9 @@ impl World {
         let all: usize = bytes.iter().map(|b| b.len()).sum();
         let now = self.now().mono;
         let Some(wire) = self.wires.get_mut(&id) else { return Some(Err(io::ErrorKind::BrokenPipe.into())) };
-        match wire.end {
-            Some(Ok(())) => return Some(Err(io::ErrorKind::BrokenPipe.into())),
-            Some(Err(kind)) => return Some(Err(kind.into())),
-            None => {}
+        if let Some(end) = wire.end {
+            self.monitor.flights.end(id);
+            return Some(Err(end.err().unwrap_or(io::ErrorKind::BrokenPipe).into()));
         }
         let room = SEND_BUFFER.saturating_sub(wire.outgoing);
         if room == 0 {
@@ -290,6 +294,7 @@ impl World {
         }
         let n = self.part(all.min(room));
         let taken: Vec<u8> = bytes.iter().flat_map(|b| b.iter().copied()).take(n).collect();
+        self.monitor.wrote(id, &taken);
         let delay = self.delay();
         let wire = self.wires.get_mut(&id)?;
         wire.outgoing += n;
@@ -302,6 +307,7 @@ impl World {
     pub(crate) fn drop_wire(&mut self, id: u64) {
         let delay = self.delay();
         let now = self.now().mono;
+        self.monitor.flights.end(id);
         if let Some(wire) = self.wires.get_mut(&id) {
             wire.dropped = true;
             let when = wire.last_out.max(now + delay);
@@ -409,6 +415,7 @@ impl World {
                     let (id, now) = (self.next_wire, self.now().mono);
                     self.wires.insert(id, Wire::new(peer, now));
                     self.peers.insert(peer, id);
+                    self.monitor.flights.begin(id, side, broker);
                     NetEvent::Connected(conn, Ok(id))
                 }
                 None => {
@@ -435,7 +442,6 @@ impl World {
                 let peer = wire.peer;
                 if self.cluster.with(|b, _| b.wants_input(peer)) {
                     let bytes: Vec<u8> = wire.waiting.drain(..).collect();
-                    self.monitor.feed(peer, &bytes);
                     self.cluster.with(|b, now| b.receive(now, peer, &bytes));
                     moved = true;
                 }

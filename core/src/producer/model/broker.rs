@@ -1,5 +1,6 @@
 //! A partition's log with the checks of a real broker (broker-data section 4).
 
+use super::super::sequence::first;
 use crate::record::{BatchHeader, HEADER_LEN, Records, RecordsInfo};
 use crate::wire::Uuid;
 use crate::{BrokerId, ErrorCode};
@@ -112,7 +113,7 @@ impl Log {
                             last + 1
                         }
                     }
-                    _ => 0,
+                    _ => first(seen.id),
                 };
                 if seen.base != next {
                     return Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);

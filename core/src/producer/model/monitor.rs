@@ -1,5 +1,6 @@
 //! Watches the wire and the events: what holds at every step (contracts section 3, items 1 to 3).
 
+use super::super::sequence::first;
 use super::broker::{Rec, Seen};
 use crate::client::Event;
 use crate::{BatchNo, BrokerId, PartitionIx};
@@ -71,7 +72,7 @@ impl Monitor {
         if self.inherited.entry(window).or_default().remove(&seen.base) {
             return;
         }
-        let (next, last) = self.next.entry(window).or_insert((0, None));
+        let (next, last) = self.next.entry(window).or_insert((first(seen.id), None));
         assert_eq!(seen.base, *next, "{window:?}: numbers leave a gap or are used again");
         assert!(last.is_none_or(|last| last < this.2), "{window:?}: first sent out of order");
         *next = ((i64::from(seen.last()) + 1) % (1 << 31)) as i32;

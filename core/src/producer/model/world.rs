@@ -1,5 +1,6 @@
 //! The producer, the front that feeds it, the links and brokers around it, and the faults.
 
+use super::super::sequence::NEAR_WRAP;
 use super::batch;
 use super::broker::{Log, Seen};
 use super::monitor::Monitor;
@@ -514,9 +515,10 @@ impl World {
         } else {
             let busy = self.chance(self.faults);
             self.next_id += i64::from(!busy);
+            let wraps = if self.dice.below(2) == 0 { NEAR_WRAP } else { 0 };
             let answer = InitProducerIdResponse {
                 error_code: ErrorCode(if busy { 14 } else { 0 }),
-                producer_id: if busy { -1 } else { self.next_id },
+                producer_id: if busy { -1 } else { self.next_id | wraps },
                 // Close to the last epoch, so that runs come to it.
                 producer_epoch: if self.dice.below(3) == 0 { i16::MAX - 2 } else { 0 },
                 ..Default::default()

@@ -6,7 +6,6 @@ mod admin;
 mod admin_transactions;
 mod bank;
 mod brokers;
-mod chaos;
 mod client;
 mod consume;
 mod exactly_once;
@@ -65,7 +64,6 @@ fn main() -> ExitCode {
         raw::BEHAVIOURS,
         harm::BEHAVIOURS,
         bank::BEHAVIOURS,
-        chaos::BEHAVIOURS,
     ];
     klamm_live::suite::run(&tables.concat())
 }

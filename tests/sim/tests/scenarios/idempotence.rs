@@ -187,3 +187,19 @@ fn id_18_the_halves_of_a_batch_that_is_too_large_stand_in_its_place() {
         judge_log(&sim, "t", &results);
     });
 }
+
+#[test]
+fn id_02_no_more_batches_are_under_way_than_brokers_remember() {
+    scenario(|sim| async move {
+        sim.cluster().create_topic("t", 1);
+        let kafka = kafka(&sim).await;
+        let producer = producer(&kafka, |c| c.set("batch.size", 0));
+        let mut results = send_all(&producer, "t", "s", 0..3).await;
+        // The requests that the broker has not read yet pile up behind this one; then all answers are lost.
+        sim.cluster().fault(Api::Produce).after(sim.seed() % 3).times(1).delay(ms(300));
+        sim.cluster().fault(Api::Produce).after(4 + sim.seed() % 5).times(1).disconnect_after_apply();
+        results.extend(send_all(&producer, "t", "s", 3..40).await);
+        assert!(results.iter().all(|(_, r)| r.is_ok()), "{results:?}");
+        judge_log(&sim, "t", &results);
+    });
+}

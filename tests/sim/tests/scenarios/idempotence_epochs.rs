@@ -159,7 +159,13 @@ fn id_17_a_process_that_was_frozen_beyond_its_deadlines_writes_nothing_twice_and
                 .set("delivery.timeout.ms", 10_000)
         });
         let mut results = send_all(&producer, "t", "s", 0..5).await;
-        sim.cluster().fault(Api::Produce).after(sim.seed() % 3).times(1).delay(ms(40));
+        let cluster = sim.cluster();
+        let fault = cluster.fault(Api::Produce).after(sim.seed() % 3).times(1);
+        match sim.seed() % 4 {
+            0 => fault.silence_after_apply(),
+            1 => fault.silence(),
+            _ => fault.delay(ms(40)),
+        }
         let sent = send_to(&producer, "t", 0, "s", 5..20);
         sim.sleep(ms(1 + sim.seed() * 4)).await;
         sim.freeze_clients(ms(if sim.seed() % 2 == 0 { 15_000 } else { 120_000 }));

@@ -13,36 +13,42 @@ fn pr_17_who_leaves_the_line_or_was_never_fit_for_it_holds_no_memory() {
         let producer =
             producer(&kafka, |c| c.set("buffer.memory", 6_000).set("batch.size", 1_000).set("max.request.size", 3_000));
         producer.topic("t").ready().await.expect("it is there");
-        sim.cluster().fault(Api::Produce).times(2).delay(ms(300));
-        let mut sent = Vec::new();
-        for i in 0..40u64 {
-            let value = format!("s-{i}-{}", "x".repeat(400));
-            let delivery = producer.send(Record::to("t").partition(0).value(&value));
-            match (i + sim.seed()) % 5 {
-                // Nobody waits for its place any more, before it was looked at or after.
-                0 => drop(delivery.clone().queued()),
-                1 => drop(within(&sim, ms(3), delivery.clone().queued()).await),
-                2 => {
-                    let wrong = producer.send(Record::to("t").partition(7).value(&value)).await;
-                    assert_eq!(wrong.map_err(|e| e.kind()).map(drop), Err(ErrorKind::Misuse));
+        // A second time, when all that was held must have come back.
+        for round in 0..2 {
+            sim.cluster().fault(Api::Produce).times(2).delay(ms(300));
+            let mut sent = Vec::new();
+            for i in 0..40u64 {
+                let value = format!("s{round}-{i}-{}", "x".repeat(400));
+                let delivery = producer.send(Record::to("t").partition(0).value(&value));
+                match (i + sim.seed()) % 5 {
+                    // Nobody waits for its place any more, before it was looked at or after.
+                    0 => drop(delivery.clone().queued()),
+                    1 => drop(within(&sim, ms(3), delivery.clone().queued()).await),
+                    2 => {
+                        let wrong = producer.send(Record::to("t").partition(7).value(&value)).await;
+                        assert_eq!(wrong.map_err(|e| e.kind()).map(drop), Err(ErrorKind::Misuse));
+                    }
+                    3 => {
+                        let large = producer.send(Record::to("t").value(&"x".repeat(5_000))).await;
+                        assert_eq!(large.map_err(|e| e.kind()).map(drop), Err(ErrorKind::RecordTooLarge));
+                    }
+                    _ => drop(
+                        producer
+                            .try_send(Record::to("t").partition(9).value(&value))
+                            .map(|_| panic!("there is no such")),
+                    ),
                 }
-                3 => {
-                    let large = producer.send(Record::to("t").value(&"x".repeat(5_000))).await;
-                    assert_eq!(large.map_err(|e| e.kind()).map(drop), Err(ErrorKind::RecordTooLarge));
-                }
-                _ => drop(
-                    producer.try_send(Record::to("t").partition(9).value(&value)).map(|_| panic!("there is no such")),
-                ),
+                sent.push((value, delivery));
             }
-            sent.push((value, delivery));
+            assert!(producer.buffered().waiting() > 0, "nobody ever waited");
+            let results = outcomes(sent).await;
+            // The line has an end too.
+            let written = results.iter().filter(|(_, r)| r.is_ok()).count();
+            let full =
+                results.iter().filter(|(_, r)| r.as_ref().is_err_and(|e| e.kind() == ErrorKind::BufferFull)).count();
+            assert!(written >= 20 && written + full == 40, "{written} written, {full} not taken");
+            judge_log(&sim, "t", &results);
         }
-        assert!(producer.buffered().waiting() > 0, "nobody ever waited");
-        let results = outcomes(sent).await;
-        // The line has an end too.
-        let written = results.iter().filter(|(_, r)| r.is_ok()).count();
-        let full = results.iter().filter(|(_, r)| r.as_ref().is_err_and(|e| e.kind() == ErrorKind::BufferFull)).count();
-        assert!(written >= 20 && written + full == 40, "{written} written, {full} not taken");
-        judge_log(&sim, "t", &results);
         producer.send(Record::to("t").value("s-99")).await.expect("there is room");
         let all = producer.buffered();
         assert_eq!((all.memory(), all.waiting(), all.records()), (0, 0, 0));

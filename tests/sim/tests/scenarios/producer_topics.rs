@@ -224,6 +224,7 @@ fn pr_39_a_purge_reaches_what_moves_or_is_new_and_ends() {
                 "{value}: {result:?}"
             );
         }
+        assert!(results.iter().any(|(_, r)| r.is_err()), "nothing of it was purged");
         // It may have been written before the purge came.
         assert!(unknown.await.is_ok_and(|_| true) || log(&sim, "new").is_empty());
         producer.partitions_for("t").await.expect("it is there");
