@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use klamm::admin::NewTopic;
 use klamm::config::{Config, ConsumerConfig, IsolationLevel};
 use klamm::{Consumer, ErrorKind, ExactlyOnce, GroupMetadata, Kafka, Offsets, Outcome, Record, Transaction};
 use klamm_live::{Behaviour, Kind, Runtime, Target, Version};
@@ -14,6 +15,7 @@ pub(crate) const BEHAVIOURS: &[Behaviour] = &[
     Behaviour::of_klamm("transactions_are_seen_whole_or_not_at_all", whole_or_not_at_all).on_every_runtime(),
     Behaviour::of_klamm("a_newer_producer_fences_the_older", fencing),
     Behaviour::of_klamm("a_failed_send_makes_a_commit_an_abort", poisoned),
+    Behaviour::of_klamm("a_batch_that_a_broker_refuses_costs_its_transaction", refused_batch),
     Behaviour::of_klamm("positions_are_committed_with_their_transaction", positions),
     Behaviour::of_klamm("positions_of_a_member_that_left_are_refused", left).on(fences_members),
     Behaviour::of_klamm("each_record_is_transformed_once_while_members_come_and_go", transform)
@@ -137,6 +139,43 @@ fn poisoned(target: &Target, runtime: Runtime) -> Result<()> {
         drop(txn.send(Record::to(topic.as_str()).partition(0).value(&huge))); // nobody looks
         let error = txn.commit().await.err().context("a transaction with a failed record was committed")?;
         ensure!(error.kind() == ErrorKind::Aborted && !error.is_fatal(), "{error:?}");
+        let txn = producer.begin_transaction()?;
+        fill(&txn, &topic, "whole").await?;
+        txn.commit().await?;
+        let mut clean = reader(&kafka, &topic, IsolationLevel::ReadCommitted)?;
+        ensure!(values(&take(&mut clean, 3).await?) == ["whole"; 3]);
+        Ok(kafka.close().await?)
+    })
+}
+
+/// A broker from 2.5 on gives the producer the next epoch (KIP-360). With an older one it ends: the numbers of its batches have
+/// a gap, and asking for a producer id as if it were new could fence one that took its place meanwhile.
+fn refused_batch(target: &Target, runtime: Runtime) -> Result<()> {
+    let topic = target.topic("refused");
+    drive(runtime, async {
+        let kafka = connect(target, runtime).await?;
+        let new = NewTopic::new(topic.as_str(), 3, 1).config("max.message.bytes", "1000");
+        kafka.admin().create_topics([new]).await?.all()?;
+        let id = format!("{topic}-id");
+        let mut producer = kafka.transactional_producer(&id).await?;
+        let txn = producer.begin_transaction()?;
+        fill(&txn, &topic, "with a failure").await?;
+        let huge: String = (0..5000).map(|n| char::from(b'a' + (n * n % 23) as u8)).collect();
+        let told = txn.send(Record::to(topic.as_str()).partition(0).value(&huge)).await.err().context("it is taken")?;
+        ensure!(told.code() == Some(klamm::ErrorCode(10)), "{told:?}");
+        let error = txn.commit().await.err().context("a transaction with a failed record was committed")?;
+        ensure!(error.kind() == ErrorKind::Aborted && !error.is_fatal(), "{error:?}");
+        if !fences_members(target.kind()) {
+            let ended = match producer.begin_transaction() {
+                Ok(txn) => txn.commit().await,
+                Err(error) => Err(error),
+            };
+            let ended = ended.err().context("it went on with a gap")?;
+            ensure!(ended.is_fatal() && ended.kind() == ErrorKind::Unsupported, "{ended:?}");
+            ensure!(ended.to_string().contains("new transactional producer"), "{ended}");
+            drop(producer);
+            producer = kafka.transactional_producer(&id).await?;
+        }
         let txn = producer.begin_transaction()?;
         fill(&txn, &topic, "whole").await?;
         txn.commit().await?;

@@ -6,6 +6,7 @@ mod admin;
 mod admin_transactions;
 mod bank;
 mod brokers;
+mod chaos;
 mod client;
 mod consume;
 mod exactly_once;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         raw::BEHAVIOURS,
         harm::BEHAVIOURS,
         bank::BEHAVIOURS,
+        chaos::BEHAVIOURS,
     ];
     klamm_live::suite::run(&tables.concat())
 }
