@@ -39,8 +39,12 @@ const fn key(
 /// A topic's keys in Kafka 4.4, sorted.
 pub(crate) const TOPIC: &[Key] = &[
     key("cleanup.policy", Kind::List, "delete", "log.cleanup.policy", "compact|delete"),
+    key("compression.gzip.level", Kind::Int, "-1", "compression.gzip.level", "-1"),
+    key("compression.lz4.level", Kind::Int, "9", "compression.lz4.level", "1"),
     key("compression.type", Kind::String, "producer", "compression.type", "uncompressed|zstd|lz4|snappy|gzip|producer"),
+    key("compression.zstd.level", Kind::Int, "3", "compression.zstd.level", "-131072"),
     key("delete.retention.ms", Kind::Long, "86400000", "log.cleaner.delete.retention.ms", "0"),
+    key("errors.deadletterqueue.group.enable", Kind::Boolean, "false", "", ""),
     key("file.delete.delay.ms", Kind::Long, "60000", "log.segment.delete.delay.ms", "0"),
     key("flush.messages", Kind::Long, "9223372036854775807", "log.flush.interval.messages", "1"),
     key("flush.ms", Kind::Long, "9223372036854775807", "log.flush.interval.ms", "0"),
@@ -50,6 +54,7 @@ pub(crate) const TOPIC: &[Key] = &[
     key("local.retention.bytes", Kind::Long, "-2", "log.local.retention.bytes", "-2"),
     key("local.retention.ms", Kind::Long, "-2", "log.local.retention.ms", "-2"),
     key("max.compaction.lag.ms", Kind::Long, "9223372036854775807", "log.cleaner.max.compaction.lag.ms", "1"),
+    key("max.decompressed.message.bytes", Kind::Int, "2147483639", "", "0"),
     key("max.message.bytes", Kind::Int, "1048588", "message.max.bytes", "0"),
     key("message.timestamp.after.max.ms", Kind::Long, "3600000", "log.message.timestamp.after.max.ms", "0"),
     key(
@@ -64,6 +69,8 @@ pub(crate) const TOPIC: &[Key] = &[
     key("min.compaction.lag.ms", Kind::Long, "0", "log.cleaner.min.compaction.lag.ms", "0"),
     key("min.insync.replicas", Kind::Int, "1", "min.insync.replicas", "1"),
     key("preallocate", Kind::Boolean, "false", "log.preallocate", ""),
+    key("remote.copy.lag.bytes", Kind::Long, "-1", "", "-2"),
+    key("remote.copy.lag.ms", Kind::Long, "0", "", "-2"),
     key("remote.log.copy.disable", Kind::Boolean, "false", "", ""),
     key("remote.log.delete.on.disable", Kind::Boolean, "false", "", ""),
     key("remote.storage.enable", Kind::Boolean, "false", "", ""),

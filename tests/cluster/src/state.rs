@@ -42,7 +42,7 @@ pub(crate) mod resource {
 /// The partition of `count` in which a coordinator keeps what goes by that name (broker-coord 0.4): Java's hash decides.
 pub(crate) fn partition_of(name: &str, count: i32) -> i32 {
     let hash = name.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
-    (hash & i32::MAX) % count.max(1)
+    hash.checked_abs().unwrap_or(0) % count.max(1)
 }
 
 /// See the module.

@@ -90,7 +90,11 @@ impl Target {
                         s.two_phase_commit = true;
                         s.group_initial_delay = Duration::ZERO;
                     });
-                Ok(Self(Behind::Memory(cluster.start().context("cannot start the in-memory cluster")?)))
+                let cluster = cluster.start().context("cannot start the in-memory cluster")?;
+                for broker in 1..=MEMORY_NODES as i32 {
+                    cluster.with(|brokers, _| brokers.set_rack(broker, &format!("rack-{broker}")));
+                }
+                Ok(Self(Behind::Memory(cluster)))
             }
             Kind::Real(version) => {
                 let begin = Instant::now();

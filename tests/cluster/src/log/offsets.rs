@@ -60,7 +60,8 @@ impl Partition {
         let mut best = Found::NOTHING;
         for batch in self.log.batches() {
             if batch.max_timestamp > best.timestamp {
-                best = self.in_batch(batch, |at| at >= batch.max_timestamp).unwrap_or(best);
+                // What is deleted lies in its segment for a while, and is found there.
+                best = self.in_batch(batch, |at, _| at >= batch.max_timestamp).unwrap_or(best);
             }
         }
         best
@@ -68,10 +69,13 @@ impl Partition {
 
     fn first_since(&self, timestamp: i64) -> Option<Found> {
         let late = |b: &&super::stored::Stored| b.max_timestamp >= timestamp;
-        self.log.batches().filter(late).find_map(|batch| self.in_batch(batch, |at| at >= timestamp))
+        self.log
+            .batches()
+            .filter(late)
+            .find_map(|batch| self.in_batch(batch, |at, offset| at >= timestamp && offset >= self.log.start))
     }
 
-    fn in_batch(&self, batch: &super::stored::Stored, fits: impl Fn(i64) -> bool) -> Option<Found> {
+    fn in_batch(&self, batch: &super::stored::Stored, fits: impl Fn(i64, i64) -> bool) -> Option<Found> {
         let raw = batch.raw();
         let plain = raw.unpack().ok()?;
         records(&plain).map_while(Result::ok).find_map(|record| {
@@ -81,7 +85,7 @@ impl Partition {
                 raw.base_timestamp().wrapping_add(record.timestamp_delta)
             };
             let offset = batch.base + i64::from(record.offset_delta);
-            (fits(at) && offset >= self.log.start).then_some(Found { offset, timestamp: at, epoch: batch.epoch })
+            fits(at, offset).then_some(Found { offset, timestamp: at, epoch: batch.epoch })
         })
     }
 }

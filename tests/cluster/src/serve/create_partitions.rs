@@ -10,13 +10,17 @@ use klamm_core::wire::messages::create_partitions::{CreatePartitionsTopic, Creat
 use klamm_core::wire::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
 fn failed(name: &str, (error_code, message): Refused) -> CreatePartitionsTopicResult {
-    CreatePartitionsTopicResult { name: name.to_owned(), error_code, error_message: Some(message) }
+    CreatePartitionsTopicResult {
+        name: name.to_owned(),
+        error_code,
+        error_message: Some(message).filter(|m| !m.is_empty()),
+    }
 }
 
 impl State {
     pub(crate) fn add_partitions(&mut self, asked: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refused> {
         let Some(topic) = self.topics.get(&asked.name) else {
-            return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "This server does not host this topic.".to_owned()));
+            return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, String::new()));
         };
         let present = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
         let factor = topic.partitions.first().map_or(1, |p| p.replicas.len());

@@ -35,7 +35,11 @@ impl Serve for DeleteTopicsRequest {
         };
         let names: Vec<Option<String>> = asked.iter().map(meant).collect();
         let mut responses = Vec::new();
-        for (topic, name) in asked.iter().zip(&names) {
+        for (n, (topic, name)) in asked.iter().zip(&names).enumerate() {
+            // What is named twice has one answer.
+            if asked[..n].contains(topic) {
+                continue;
+            }
             let (given, id) = (topic.name.as_deref(), topic.topic_id);
             let invalid = given.is_some() != id.is_zero();
             let twice = name.is_some() && names.iter().filter(|other| *other == name).count() > 1;

@@ -190,7 +190,7 @@ impl Serve for DescribeConfigsRequest {
                 Err(refused) => failed(asked.resource_type, name, refused),
                 Ok(configs) => DescribeConfigsResult {
                     error_code: ErrorCode::NONE,
-                    error_message: None,
+                    error_message: Some(String::new()),
                     resource_type: asked.resource_type,
                     resource_name: name.clone(),
                     configs,

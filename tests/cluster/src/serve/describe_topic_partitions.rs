@@ -60,6 +60,7 @@ impl Serve for DescribeTopicPartitionsRequest {
                 response.topics.push(DescribeTopicPartitionsResponseTopic {
                     error_code: code,
                     name: Some(name),
+                    topic_authorized_operations: TOPIC_OPERATIONS,
                     ..Default::default()
                 });
                 continue;

@@ -8,6 +8,9 @@ use klamm_core::wire::messages::find_coordinator::Coordinator;
 use klamm_core::wire::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 use klamm_core::{BrokerId, ErrorCode};
 
+/// KIP-932.
+const FIRST_WITH_SHARE_GROUPS: i16 = 6;
+
 fn failed(key: &str, error_code: ErrorCode, text: &str) -> Coordinator {
     Coordinator {
         key: key.to_owned(),
@@ -26,9 +29,10 @@ impl State {
         let (topic, index, there) = match key_type {
             0 => (OFFSETS, self.group_partition(key), self.need_offsets_topic()),
             1 => (TRANSACTIONS, self.transaction_partition(key), self.need_transaction_topic()),
+            2 if call.version < FIRST_WITH_SHARE_GROUPS => return failed(key, ErrorCode::INVALID_REQUEST, ""),
             // Said plainly, and fatal to a client: there are no share groups here.
             2 => return failed(key, ErrorCode::UNSUPPORTED_VERSION, "this cluster has no share groups"),
-            _ => return failed(key, ErrorCode::INVALID_REQUEST, ""),
+            _ => return failed(key, ErrorCode::INVALID_REQUEST, &ErrorCode::INVALID_REQUEST.to_string()),
         };
         if !there {
             return unavailable;
@@ -57,7 +61,8 @@ fn response(coordinators: Vec<Coordinator>, version: i16) -> FindCoordinatorResp
     let Some(only) = coordinators.into_iter().next() else { return FindCoordinatorResponse::default() };
     FindCoordinatorResponse {
         error_code: only.error_code,
-        error_message: only.error_message,
+        // The form from before version 4 names the code, a success too.
+        error_message: only.error_message.map(|text| if text.is_empty() { only.error_code.to_string() } else { text }),
         node_id: only.node_id,
         host: only.host,
         port: only.port,

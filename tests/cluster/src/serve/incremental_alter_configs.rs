@@ -125,6 +125,19 @@ impl Serve for IncrementalAlterConfigsRequest {
         let same = |a: &AlterConfigsResource, b: &AlterConfigsResource| {
             a.resource_type == b.resource_type && a.resource_name == b.resource_name
         };
+        // An operation that nobody knows spoils the request.
+        let known = operation::SET..=operation::SUBTRACT;
+        if self.resources.iter().flat_map(|r| &r.configs).any(|change| !known.contains(&change.config_operation)) {
+            let code = ErrorCode::UNKNOWN_SERVER_ERROR;
+            let responses = self
+                .resources
+                .iter()
+                .map(|asked| AlterConfigsResourceResponse { error_code: code, ..told(asked, None) });
+            return Answer::Now(IncrementalAlterConfigsResponse {
+                responses: responses.collect(),
+                ..Default::default()
+            });
+        }
         let mut responses = Vec::new();
         for asked in &self.resources {
             // The same resource twice: both are refused.

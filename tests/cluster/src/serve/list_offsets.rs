@@ -31,6 +31,14 @@ impl State {
     }
 }
 
+/// Each partition once, however often it is asked about.
+fn asked_once(all: &[ListOffsetsPartition]) -> impl Iterator<Item = &ListOffsetsPartition> {
+    all.iter()
+        .enumerate()
+        .filter(|(n, p)| all[..*n].iter().all(|b| b.partition_index != p.partition_index))
+        .map(|(_, p)| p)
+}
+
 fn failed(partition_index: i32, error_code: ErrorCode) -> ListOffsetsPartitionResponse {
     ListOffsetsPartitionResponse { partition_index, error_code, ..Default::default() }
 }
@@ -63,9 +71,7 @@ impl Serve for ListOffsetsRequest {
             };
             ListOffsetsTopicResponse {
                 name: topic.name.clone(),
-                partitions: topic
-                    .partitions
-                    .iter()
+                partitions: asked_once(&topic.partitions)
                     .map(|p| answer(&topic.name, p, count(p.partition_index) > 1))
                     .collect(),
             }

@@ -8,6 +8,7 @@ mod bank;
 mod brokers;
 mod chaos;
 mod client;
+mod conformance;
 mod consume;
 mod exactly_once;
 mod groups;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         librdkafka::BEHAVIOURS,
         admin::BEHAVIOURS,
         admin_transactions::BEHAVIOURS,
+        conformance::BEHAVIOURS,
         noise::BEHAVIOURS,
         raw::BEHAVIOURS,
         harm::BEHAVIOURS,

@@ -37,6 +37,40 @@ impl Wire {
 
     /// Asks a broker; a request that it does not answer is an error.
     pub(crate) fn ask<R: Request>(&mut self, broker: i32, request: &R, version: i16) -> Result<R::Response> {
+        let told = self.exchange(broker, request, version);
+        if told.is_err() {
+            // Nothing more comes by that connection.
+            self.open.remove(&broker);
+        }
+        told
+    }
+
+    /// Sends the bytes behind a request's correlation id as they are; what comes back behind that of the answer, `None` if the
+    /// connection ends instead.
+    pub(crate) fn raw(&mut self, broker: i32, (api, version): (i16, i16), rest: &[u8]) -> Result<Option<Vec<u8>>> {
+        let port = usize::try_from(broker - 1).ok().and_then(|at| self.ports.get(at)).context("no broker")?;
+        let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, *port)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut frame = vec![0; 4];
+        frame.extend(api.to_be_bytes());
+        frame.extend(version.to_be_bytes());
+        frame.extend([0, 0, 0, 7]);
+        frame.extend(rest);
+        let length = i32::try_from(frame.len() - 4)?;
+        frame[..4].copy_from_slice(&length.to_be_bytes());
+        stream.write_all(&frame)?;
+        let mut length = [0; 4];
+        match stream.read_exact(&mut length) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => bail!("neither answered nor closed"),
+            Err(_) => return Ok(None),
+            Ok(()) => {}
+        }
+        let mut answer = vec![0; usize::try_from(i32::from_be_bytes(length))?];
+        stream.read_exact(&mut answer)?;
+        Ok(Some(answer.split_off(4)))
+    }
+
+    fn exchange<R: Request>(&mut self, broker: i32, request: &R, version: i16) -> Result<R::Response> {
         self.correlation += 1;
         let mut w = Writer::new();
         encode_request(&mut w, request, version, self.correlation, Some("by-hand"))?;
