@@ -2,7 +2,10 @@
 //! was sent, where, and whether it may be written.
 
 use klamm::config::ProducerConfig;
-use klamm::{Blocking, Config, Error, ErrorKind, Kafka, Phase, Producer, Purge, Record};
+use klamm::{
+    Blocking, Config, Error, ErrorKind, Kafka, Partitioner, Partitioning, Phase, Placement, Producer, Purge, Record,
+    TopicView,
+};
 use klamm_cluster::{Api, Cluster};
 use std::time::Duration;
 
@@ -148,4 +151,89 @@ fn what_is_given_up_says_how_far_it_came() {
     });
     assert_eq!((closed.kind(), closed.phase()), (ErrorKind::Closed, Some(Phase::Sent)), "{closed}");
     assert!(closed.possibly_written(), "{closed}");
+}
+
+fn send_to_nobody(producer: &Producer) -> Error {
+    producer.send(Record::to("t").partition(99).value("v")).wait().unwrap_err()
+}
+
+struct Wayward;
+
+impl Partitioner for Wayward {
+    fn partition(&self, record: &Record<'_>, topic: &TopicView<'_>) -> Placement {
+        match record.key_bytes() {
+            Some(b"panics") => panic!("on purpose"),
+            Some(b"beyond") => Placement::At(topic.partition_count()),
+            Some(b"below") => Placement::At(-1),
+            _ => Placement::At(0),
+        }
+    }
+}
+
+#[test]
+fn a_partitioner_that_panics_or_points_beside_the_topic_costs_its_record_only() {
+    // Known topics are asked about at the call, others on the driver's thread.
+    for topic in ["t", "new"] {
+        for (key, partition) in [("panics", None), ("beyond", Some(1)), ("below", Some(-1))] {
+            let error = fate(quick().partitioner(Partitioning::from(Wayward)), |_, producer| {
+                let error = producer.send(Record::to(topic).key(key).value("v")).wait().unwrap_err();
+                assert!(producer.send(Record::to(topic).value("v")).wait().is_ok(), "{error}");
+                error
+            });
+            assert_eq!(told(&error), (ErrorKind::Misuse, Some(Phase::Waiting), false, None), "{error}");
+            assert_eq!((error.topic(), error.partition(), error.attempts()), (Some(topic), partition, 0), "{error}");
+        }
+    }
+    let outside =
+        fate(quick(), |_, producer| producer.send(Record::to("t").partition(7).value("v")).wait().unwrap_err());
+    assert_eq!(told(&outside), (ErrorKind::Misuse, Some(Phase::Waiting), false, None), "{outside}");
+}
+
+#[test]
+fn a_record_that_is_too_large_says_so_before_or_after_its_compression() {
+    let mut noise = 1_u64;
+    let noisy: Vec<u8> = (0..40_000)
+        .map(|_| {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (noise >> 56) as u8
+        })
+        .collect();
+    let limited = |section: ProducerConfig, value: Vec<u8>| {
+        fate(section, |cluster, producer| {
+            cluster.create_topic_with("small", 1, 1, &[("max.message.bytes", "2000")]);
+            let error = producer.send(Record::to("small").value(&value)).wait().unwrap_err();
+            assert!(producer.send(Record::to("small").value("v")).wait().is_ok(), "{error}");
+            error
+        })
+    };
+    // The same record is small enough once it is compressed; only what does not shrink is not.
+    let shrinks = fate(quick().set("compression.type", "gzip"), |cluster, producer| {
+        cluster.create_topic_with("small", 1, 1, &[("max.message.bytes", "2000")]);
+        producer.send(Record::to("small").value(&vec![b'x'; 40_000])).wait().unwrap();
+        send_to_nobody(producer)
+    });
+    assert_eq!(shrinks.kind(), ErrorKind::Misuse);
+    let raw = limited(quick(), vec![b'x'; 40_000]);
+    assert_eq!(told(&raw), (ErrorKind::RecordTooLarge, Some(Phase::Sent), false, Some(10)), "{raw}");
+    let packed = limited(quick().set("compression.type", "gzip"), noisy);
+    assert_eq!(told(&packed), (ErrorKind::RecordTooLarge, Some(Phase::Sent), false, Some(10)), "{packed}");
+    for error in [raw, packed] {
+        assert_eq!((error.attempts(), error.topic(), error.broker()), (1, Some("small"), Some(1)), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("max.message.bytes")), "{error}");
+    }
+}
+
+#[test]
+fn a_record_whose_time_is_up_in_line_says_that_it_waited() {
+    let section = quick().delivery_timeout(ms(300)).set("max.block.ms", 60_000).buffer_memory(20_000);
+    let error = fate(section.request_timeout(ms(200)), |cluster, producer| {
+        cluster.fault(Api::Produce).always().silence();
+        let all: Vec<_> = (0..7).map(|_| producer.send(Record::to("t").value(&[0; 5000]))).collect();
+        let errors: Vec<_> = all.into_iter().map(|delivery| delivery.wait().unwrap_err()).collect();
+        let in_line = errors.iter().find(|error| error.phase() == Some(Phase::Waiting));
+        in_line.unwrap_or_else(|| panic!("{errors:?}")).clone()
+    });
+    // delivery.timeout.ms bounds the wait too.
+    assert_eq!((error.kind(), error.possibly_written()), (ErrorKind::BufferFull, false), "{error}");
+    assert_eq!((error.topic(), error.attempts()), (Some("t"), 0), "{error}");
 }

@@ -265,3 +265,21 @@ fn batches_grow_while_their_broker_is_busy_instead_of_queueing_up() {
     assert!(batches < 60, "{batches} batches of 300 records: a batch was cut while a request was under way");
     kafka.close().wait().unwrap();
 }
+
+#[test]
+fn records_of_a_producer_that_is_of_no_more_use_fail_at_once_though_they_linger_or_wait_for_a_flush() {
+    for section in [ProducerConfig::new().linger(Duration::from_secs(20)), manual().linger(Duration::from_secs(20))] {
+        let cluster = cluster();
+        cluster.fault(Api::InitProducerId).always().error(31);
+        let (kafka, producer) = connect(&cluster, section);
+        // Two, so that none is a lone one, which would not linger.
+        let both = [0, 1].map(|_| producer.send(Record::to("t").value("v")));
+        let begun = Instant::now();
+        for delivery in both {
+            let error = delivery.wait().unwrap_err();
+            assert!(error.is_fatal() && !error.possibly_written(), "{error}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        kafka.close().wait().unwrap();
+    }
+}

@@ -442,3 +442,32 @@ fn records_without_a_key_are_even_over_partitions_at_low_and_high_rates() {
         assert!(bytes.iter().all(|b| b.abs_diff(mean) < mean / 6), "{seal_each}: {bytes:?}");
     }
 }
+
+#[test]
+fn a_codec_that_panics_or_fails_costs_its_own_batch_and_gives_its_memory_back() {
+    for lost in [true, false] {
+        let rig = rig(|settings| {
+            settings.compression = Compression::new(Codec::Gzip, None).unwrap();
+            settings.batch_size = 1000;
+        });
+        rig.publish(1);
+        let broken = rig.send(b"broken");
+        let mut wakers = Wakers::new();
+        let Some(Packing::ToDo(sealed)) = rig.slot(0).take(rig.now().mono, true, &mut wakers).0 else { panic!() };
+        let (work, underway) = sealed.offload();
+        let next = rig.send(b"next");
+        match lost {
+            // The runtime's thread panicked: it never comes back.
+            true => drop(underway),
+            false => underway.done(Err(Error::new(ErrorKind::NotDelivered, "no memory for the codec"))),
+        }
+        drop(work);
+        assert_eq!(rig.drain(0), [b"next".to_vec()]);
+        let error = broken.wait().unwrap_err();
+        assert_eq!((error.kind(), error.phase()), (ErrorKind::NotDelivered, Some(klamm_core::error::Phase::Buffered)));
+        assert_eq!((error.topic(), error.partition(), error.attempts()), (Some("t"), Some(0), 0), "{error}");
+        assert!(!error.possibly_written(), "{error}");
+        assert!(next.wait().is_ok());
+        assert_eq!(rig.producer.shared.budget.used(), (0, 0));
+    }
+}

@@ -10,6 +10,7 @@ use super::sticky::Sticky;
 use super::{locked, yield_point};
 use crate::partitioning::Choice;
 use klamm_core::client::{Command, TopicShape};
+use klamm_core::error::Phase;
 use klamm_core::producer::{Placement, Scheme, partition_for_key};
 use klamm_core::{Error, ErrorKind, PartitionIx};
 use std::collections::VecDeque;
@@ -122,7 +123,8 @@ impl TopicSlot {
     #[inline(never)]
     fn ask(&self, choice: &crate::partitioning::Shared, parts: &Parts<'_>, count: u32) -> Result<Option<u32>, Error> {
         let available = |p: u32| self.sticky.is_available(p);
-        self.at(choice.place(&self.name, parts, count, &available)?, count)
+        let placed = choice.place(&self.name, parts, count, &available);
+        self.at(placed.map_err(|error| error.with_phase(Phase::Waiting))?, count)
     }
 
     #[inline(never)]
@@ -131,6 +133,7 @@ impl TopicSlot {
             let text = format!("the record names no partition of {}, and partitioner.class is {scheme}", self.name);
             return Err(Error::new(ErrorKind::Misuse, text)
                 .with_topic(self.name.clone())
+                .with_phase(Phase::Waiting)
                 .with_hint("set it with `Record::partition`, or choose another partitioner"));
         };
         self.at(placement, count)
@@ -170,6 +173,7 @@ impl TopicSlot {
         )
         .with_topic(self.name.clone())
         .with_partition(partition)
+        .with_phase(Phase::Waiting)
     }
 
     /// Has the core look for the topic, unless it does: it stops when a broker's answer is final, and when nobody has used the
@@ -305,7 +309,7 @@ impl TopicSlot {
             std::mem::take(&mut unplaced.line)
         };
         for waiting in failed {
-            let error = error.clone().with_topic(self.name.clone()).with_phase(klamm_core::error::Phase::Waiting);
+            let error = error.clone().with_topic(self.name.clone()).with_phase(Phase::Waiting);
             waiting.fail(error.with_possibly_written(false), wakers);
         }
     }
@@ -320,7 +324,7 @@ impl TopicSlot {
             gone
         };
         for waiting in gone {
-            let error = error.clone().with_topic(self.name.clone()).with_phase(klamm_core::error::Phase::Waiting);
+            let error = error.clone().with_topic(self.name.clone()).with_phase(Phase::Waiting);
             waiting.fail(error.with_possibly_written(false), wakers);
         }
     }

@@ -98,7 +98,11 @@ impl Producer {
                 break;
             }
         }
-        into.take = Take::Send;
+        // What can only fail does not linger, and waits for no flush: the front would keep it back otherwise.
+        into.take = match broker {
+            NOBODY => Take::Expire { entered_before: Time(u64::MAX) },
+            _ => Take::Send,
+        };
         into.max_bytes = self.config.max_request_size;
         !into.from.is_empty()
     }

@@ -40,6 +40,8 @@ impl Producer {
     fn expire(&mut self, cx: &mut Cx<'_>, partition: PartitionIx) {
         let now = cx.now.mono;
         let Some(queue) = self.queues.get_mut(&partition) else { return };
+        // What the front kept back then it has to give up now.
+        queue.stalled = false;
         let (limit, gone) = (queue.terms.delivery_timeout, queue.expire(now));
         if !gone.is_empty() {
             let waited = self.waited_for(cx, partition);

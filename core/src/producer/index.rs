@@ -136,11 +136,11 @@ fn look(queue: &Queue, climate: &Climate) -> Filed {
     }
     let minting = climate.minting(queue);
     let leader = queue.leader.map(|(broker, _)| broker);
-    let has = |now| queue.left.is_ready(now, queue.terms.linger, climate.pressure || climate.doomed);
     let collectable = if climate.doomed {
-        (!queue.collecting && !queue.stalled && has(climate.now)).then_some(NOBODY)
+        (!queue.collecting && !queue.stalled && queue.left_to_take()).then_some(NOBODY)
     } else {
-        leader.filter(|_| queue.wants(minting) && has(climate.now))
+        let has = || queue.left.is_ready(climate.now, queue.terms.linger, climate.pressure);
+        leader.filter(|_| queue.wants(minting) && has())
     };
     Filed {
         sendable: leader.filter(|_| queue.ready(minting).is_some()),
