@@ -19,6 +19,7 @@ mod monkey;
 mod noise;
 mod produce;
 mod raw;
+mod scenarios;
 mod transactions;
 mod two_phase;
 mod waiting;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         noise::BEHAVIOURS,
         raw::BEHAVIOURS,
         harm::BEHAVIOURS,
+        scenarios::BEHAVIOURS,
         bank::BEHAVIOURS,
         chaos::BEHAVIOURS,
     ];
