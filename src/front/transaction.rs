@@ -64,8 +64,8 @@ pub(super) struct Status {
     troubles: Vec<(u64, Error)>,
     /// The producer is of no more use.
     fatal: Option<Error>,
-    /// A commit whose answer nobody has seen yet.
-    unseen: Option<Unseen>,
+    /// Commits whose answers nobody has seen yet, oldest first.
+    unseen: Vec<Unseen>,
     #[cfg(feature = "unstable-protocol")]
     pub(super) prepared: Option<super::prepared::Prepared>,
 }
@@ -143,17 +143,15 @@ impl Transactions {
         }
         #[cfg(feature = "unstable-protocol")]
         status.settle_prepared()?;
-        if let Some(unseen) = status.unseen.take() {
-            if unseen.slot.is_ready() {
-                // Kept for whoever calls next (contracts A21).
-                unseen.slot.answer().map_or(Ok(()), |answer| answer.map(|_| ()))?;
-            } else if unseen.unknown {
-                let text = "the outcome of the last commit is unknown";
-                status.unseen = Some(unseen);
-                return Err(Error::new(ErrorKind::Misuse, text)
-                    .with_outcome_unknown()
-                    .with_hint("await resume_commit() first"));
-            }
+        if status.unseen.iter().any(|unseen| unseen.unknown && !unseen.slot.is_ready()) {
+            return Err(Error::new(ErrorKind::Misuse, "the outcome of the last commit is unknown")
+                .with_outcome_unknown()
+                .with_hint("await resume_commit() first"));
+        }
+        // Kept for whoever calls next (contracts A21); those that are still under way for whoever calls after that.
+        while let Some(at) = status.unseen.iter().position(|unseen| unseen.slot.is_ready()) {
+            let answer = status.unseen.remove(at).slot.answer();
+            answer.map_or(Ok(()), |answer| answer.map(|_| ()))?;
         }
         let last = self.generation();
         if last - self.over.load(Ordering::Acquire) >= MOST as u64 {
@@ -166,12 +164,12 @@ impl Transactions {
 
     /// Nobody waits for this commit any more; `unknown`: after having been told so.
     pub(crate) fn keep(&self, slot: &Arc<OpSlot>, unknown: bool) {
-        locked(&self.status).unseen = Some(Unseen { slot: slot.clone(), unknown });
+        locked(&self.status).unseen.push(Unseen { slot: slot.clone(), unknown });
     }
 
-    /// The commit that nobody waits for any more.
+    /// The last commit that nobody waits for any more.
     pub(crate) fn resume(&self) -> Option<Arc<OpSlot>> {
-        locked(&self.status).unseen.take().map(|unseen| unseen.slot)
+        locked(&self.status).unseen.pop().map(|unseen| unseen.slot)
     }
 }
 
@@ -224,6 +222,18 @@ mod tests {
         setter.set(Err(Error::new(ErrorKind::Aborted, "aborted")));
         assert_eq!(all.begin().unwrap_err().kind(), ErrorKind::Aborted);
         assert_eq!(all.begin().unwrap(), 2);
+    }
+
+    #[test]
+    fn a_commit_that_is_still_under_way_when_the_next_begins_is_told_later() {
+        let all = Transactions::default();
+        all.begin().unwrap();
+        let (setter, slot) = op_slot();
+        all.keep(&slot, false);
+        assert_eq!(all.begin().unwrap(), 2, "nobody knows yet");
+        setter.set(Err(Error::new(ErrorKind::Aborted, "aborted")));
+        assert_eq!(all.begin().unwrap_err().kind(), ErrorKind::Aborted);
+        assert_eq!(all.begin().unwrap(), 3);
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl<'p> Transaction<'p> {
     /// use, a newer one of its name took its place.
     ///
     /// # Cancel safety
-    /// Dropping it ends the waiting; the commit goes on. Its error is told by the next `begin_transaction`.
+    /// Dropping it ends the waiting; the commit goes on. Its error is told by the first
+    /// `begin_transaction` after it is known.
     #[doc(alias = "commitTransaction")]
     #[must_use = "await it, or `.wait()`"]
     pub fn commit(mut self) -> Op<()> {

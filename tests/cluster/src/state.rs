@@ -64,6 +64,8 @@ pub(crate) struct State {
     pub(crate) output: VecDeque<Output>,
     pub(crate) tickets: u64,
     pub(crate) producer_ids: i64,
+    /// `finalized_features_epoch`.
+    pub(crate) features_epoch: i64,
     /// When idle producers are looked for next; there is no need before the first producer id.
     pub(crate) expiry_check: Option<Time>,
     /// The wall clock's reading at the current input, in ms.
@@ -99,6 +101,7 @@ impl State {
             output: VecDeque::new(),
             tickets: 0,
             producer_ids: 0,
+            features_epoch: 1,
             expiry_check: None,
             wall: 0,
             mono: Time::ZERO,

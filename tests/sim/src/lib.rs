@@ -17,10 +17,12 @@
 //! ```
 
 pub mod bank;
+pub mod clerks;
 mod executor;
 mod faults;
 mod flight;
 mod history;
+mod machine;
 mod monitor;
 mod net;
 mod plan;
@@ -33,5 +35,6 @@ pub mod workload;
 mod world;
 
 pub use faults::Faults;
+pub use machine::Machine;
 pub use shrink::{quietly, shrinking};
 pub use sim::{Sim, check, run_seed};

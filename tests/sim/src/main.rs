@@ -88,8 +88,14 @@ impl Seeds {
                 }
                 // Whoever took a lower seed ends it: the lowest that fails is always among those that are told.
                 if quietly(|| catch_unwind(AssertUnwindSafe(|| self.one(seed, app)))).is_ok() {
-                    passed.fetch_add(1, Ordering::Relaxed);
+                    let passed = passed.fetch_add(1, Ordering::Relaxed) + 1;
+                    if passed % 1_000 == 0 {
+                        println!("{passed} passed after {:.0} s", begun.elapsed().as_secs_f64());
+                    }
                     continue;
+                }
+                if self.keep_going {
+                    println!("seed {seed} failed");
                 }
                 stop.store(!self.keep_going, Ordering::Relaxed);
                 if let Ok(mut failed) = failed.lock() {

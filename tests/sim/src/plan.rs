@@ -50,6 +50,8 @@ pub(crate) enum Blow {
     Grow { topic: usize },
     /// A topic is deleted and created anew.
     Recreate { topic: usize },
+    /// `transaction.version` is finalized at 2, if it was not.
+    Upgrade,
 }
 
 /// How slow the brokers are to learn, in ms.
@@ -141,6 +143,7 @@ enum Kind {
     Clock,
     Grow,
     Recreate,
+    Upgrade,
 }
 
 fn kinds(faults: &Faults) -> Vec<Kind> {
@@ -152,6 +155,7 @@ fn kinds(faults: &Faults) -> Vec<Kind> {
         (faults.clocks, Kind::Clock, 1),
         (faults.growth, Kind::Grow, 1),
         (faults.recreations, Kind::Recreate, 1),
+        (faults.transactions, Kind::Upgrade, 1),
     ];
     all.iter().filter(|(on, ..)| *on).flat_map(|(_, kind, weight)| vec![*kind; *weight]).collect()
 }
@@ -172,6 +176,7 @@ fn draw(rng: &mut fastrand::Rng, kind: Kind, transactions: bool) -> Blow {
         Kind::Clock => Blow::Clock(rng.i64(-86_400_000..3_000_000)),
         Kind::Grow => Blow::Grow { topic },
         Kind::Recreate => Blow::Recreate { topic },
+        Kind::Upgrade => Blow::Upgrade,
     }
 }
 

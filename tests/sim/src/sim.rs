@@ -75,6 +75,11 @@ impl Sim {
         lock(&self.world).set_faults(faults);
     }
 
+    /// Topics that are never deleted and created anew.
+    pub fn keep<T: Into<String>>(&self, topics: impl IntoIterator<Item = T>) {
+        lock(&self.world).kept = topics.into_iter().map(Into::into).collect();
+    }
+
     /// What was in a topic that was deleted, one list for each time, oldest first.
     pub fn past_records(&self, topic: &str) -> Vec<Vec<StoredRecord>> {
         lock(&self.world).past.get(topic).cloned().unwrap_or_default()
@@ -138,6 +143,16 @@ impl Sim {
         lock(&self.world).happened()
     }
 
+    pub(crate) fn world(&self) -> &Shared {
+        &self.world
+    }
+
+    /// For the next client.
+    pub(crate) fn next_seed(&self) -> u64 {
+        self.clients.set(self.clients.get() + 1);
+        self.seed.wrapping_mul(1_000_003).wrapping_add(self.clients.get())
+    }
+
     fn run(&self, main: impl Future<Output = ()> + 'static) {
         let done = Rc::new(Cell::new(false));
         let flag = done.clone();
@@ -192,8 +207,7 @@ impl Runtime for &Sim {
     }
 
     fn seed(&self) -> u64 {
-        self.clients.set(self.clients.get() + 1);
-        self.seed.wrapping_mul(1_000_003).wrapping_add(self.clients.get())
+        self.next_seed()
     }
 }
 

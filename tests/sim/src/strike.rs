@@ -84,12 +84,13 @@ impl World {
                 }
             }
             Blow::Recreate { topic } => {
-                if let Some(topic) = self.topic(topic) {
+                if let Some(topic) = self.topic(topic).filter(|name| !self.kept.contains(name)) {
                     let records = self.cluster.records(&topic);
                     self.past.entry(topic.clone()).or_default().push(records);
                     self.cluster.recreate_topic(&topic);
                 }
             }
+            Blow::Upgrade => self.cluster.with(|b, _| b.set_transaction_version(2)),
             Blow::Answer(api, spoil) => spoil_answer(&self.cluster, api, spoil),
         }
     }

@@ -72,6 +72,8 @@ pub(crate) struct World {
     pub(crate) twice: bool,
     /// What was in topics that are deleted, oldest first.
     pub(crate) past: BTreeMap<String, Vec<Vec<StoredRecord>>>,
+    /// Topics that are never deleted.
+    pub(crate) kept: BTreeSet<String>,
     /// What is left out of the plan.
     without: BTreeSet<usize>,
     pub(crate) monitor: Monitor,
@@ -132,6 +134,7 @@ impl World {
             struck: 0,
             twice: false,
             past: BTreeMap::new(),
+            kept: BTreeSet::new(),
             without,
             monitor: Monitor::default(),
             trace: 0xcbf2_9ce4_8422_2325,

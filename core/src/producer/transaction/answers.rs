@@ -135,7 +135,14 @@ impl Producer {
         }
         let Some(txn) = &mut self.transaction else { return Ok(answer.throttle_time_ms) };
         let commit = txn.end.as_ref().is_some_and(|end| end.commit);
-        let doubtful = [ErrorCode::UNKNOWN_SERVER_ERROR, ErrorCode::REQUEST_TIMED_OUT].contains(&answer.error_code);
+        // What a coordinator says whose write was appended and not replicated in time, or that lost its partition meanwhile.
+        let doubtful = matches!(
+            answer.error_code,
+            ErrorCode::UNKNOWN_SERVER_ERROR
+                | ErrorCode::REQUEST_TIMED_OUT
+                | ErrorCode::NOT_COORDINATOR
+                | ErrorCode::COORDINATOR_NOT_AVAILABLE
+        );
         if let Some(end) = txn.end.as_mut().filter(|_| doubtful) {
             end.unknown = true;
         }

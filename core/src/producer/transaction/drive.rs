@@ -168,6 +168,9 @@ impl Producer {
         match built {
             Ok(request) => {
                 txn.touched |= ask == Ask::CommitOffsets;
+                if let Some(end) = txn.end.as_mut().filter(|_| ask == Ask::End) {
+                    end.asked = true;
+                }
                 txn.call = Some(Call { token: tag.token, ask, partitions });
                 Some(request)
             }

@@ -112,6 +112,8 @@ pub(crate) struct End {
     op: OpId,
     /// What EndTxn says; a commit that cannot be becomes an abort, as long as none was sent.
     pub(crate) commit: bool,
+    /// An EndTxn went out: whatever fails now is none of this transaction, all of which has its outcome.
+    pub(crate) asked: bool,
     /// An EndTxn was lost: only the same may be asked again, until there is an answer.
     pub(crate) unknown: bool,
     /// What the application is told although the coordinator said yes: its commit became an abort.
@@ -274,12 +276,13 @@ impl Transaction {
 
     /// The open transaction can only be aborted. The first cause counts.
     pub(crate) fn fail(&mut self, error: &Error) {
-        if self.state != State::Open || self.trouble.is_some() {
+        let decided = self.end.as_ref().is_some_and(|end| end.commit && end.asked);
+        if self.state != State::Open || self.trouble.is_some() || decided {
             return;
         }
         self.trouble = Some(error.clone());
         self.waiting.clear();
-        if let Some(end) = self.end.as_mut().filter(|end| end.commit && !end.unknown) {
+        if let Some(end) = self.end.as_mut().filter(|end| end.commit) {
             end.commit = false;
             end.verdict.get_or_insert_with(|| instead(error));
         }
@@ -298,7 +301,7 @@ impl Transaction {
         let cause = how.trouble.as_ref().or(self.trouble.as_ref().filter(|_| ours(self.generation)));
         let commit = how.commit && cause.is_none();
         let verdict = cause.filter(|_| how.commit).map(instead);
-        self.end = Some(End { op, commit, unknown: false, verdict, prepare: false });
+        self.end = Some(End { op, commit, asked: false, unknown: false, verdict, prepare: false });
         if !commit {
             self.waiting.clear();
         }
@@ -310,6 +313,7 @@ impl Transaction {
     pub(crate) fn was_aborted(&mut self, error: &Error) {
         if let Some(end) = &mut self.end {
             end.commit = false;
+            end.asked = false;
             end.unknown = false;
             end.verdict.get_or_insert_with(|| instead(error));
         }

@@ -94,7 +94,7 @@ impl Transaction {
             (State::Ready, _) if self.generation == 0 => return Ok(false),
             _ => return misuse("no transaction is prepared"),
         };
-        self.end = Some(End { op, commit, unknown: false, verdict: None, prepare: false });
+        self.end = Some(End { op, commit, asked: false, unknown: false, verdict: None, prepare: false });
         Ok(true)
     }
 

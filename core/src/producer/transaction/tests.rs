@@ -229,3 +229,19 @@ fn a_cluster_that_was_upgraded_costs_a_new_epoch() {
     assert!(txn.open(Protocol::V2));
     assert_eq!((txn.generation, txn.protocol), (2, Protocol::V2));
 }
+
+/// A commit whose EndTxn is on the wire, or was lost.
+#[test]
+fn what_fails_after_the_end_was_asked_for_makes_no_abort_of_a_commit() {
+    for unknown in [false, true] {
+        let mut txn = open(Protocol::V2);
+        txn.touched = true;
+        txn.finish(OP, &end(1, true)).unwrap();
+        let asked = txn.end.as_mut().unwrap();
+        (asked.asked, asked.unknown) = (true, unknown);
+        txn.fail(&trouble());
+        assert_eq!(txn.next(false), Some(Ask::End), "it is asked again until it is answered");
+        assert!(txn.end.as_ref().unwrap().commit);
+        assert_eq!(txn.over(false), Some((OP, Ok(()))));
+    }
+}

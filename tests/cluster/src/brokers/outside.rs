@@ -56,6 +56,14 @@ impl Brokers {
         self.state.settings.coordinator_load = load;
     }
 
+    /// Finalizes a level of `transaction.version`; who connects from now on is told of it.
+    pub fn set_transaction_version(&mut self, level: i16) {
+        if self.state.settings.transaction_version != level {
+            self.state.settings.transaction_version = level;
+            self.state.features_epoch += 1;
+        }
+    }
+
     /// Gives a topic more partitions, as CreatePartitions does. False if there is no such topic, or it has as many.
     pub fn add_partitions(&mut self, now: Now, topic: &str, count: i32) -> bool {
         self.set_time(now);
@@ -193,6 +201,12 @@ impl Brokers {
     pub fn last_stable_offset(&self, topic: &str, partition: i32) -> Option<i64> {
         let partition = self.state.topics.get(topic)?.partition(partition)?;
         Some(partition.last_stable(partition.now.leader?))
+    }
+
+    /// The first offset of a partition that belongs to an open transaction, whatever is replicated of it.
+    pub fn first_undecided(&self, topic: &str, partition: i32) -> Option<i64> {
+        let partition = self.state.topics.get(topic)?.partition(partition)?;
+        partition.copies.get(&partition.now.leader?)?.producers.first_open()
     }
 
     /// What the coordinator's log has of a transactional id: its state by name, its producer id and epoch.

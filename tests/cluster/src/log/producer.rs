@@ -177,6 +177,11 @@ impl Producers {
         open.chain(ended).min()
     }
 
+    /// The first offset whose transaction is open.
+    pub(crate) fn first_open(&self) -> Option<i64> {
+        self.by_id.values().filter_map(|p| p.open).min()
+    }
+
     /// Forgets ended transactions whose marker is below `committed`.
     pub(crate) fn settle(&mut self, committed: i64) {
         self.ended.retain(|e| e.marker >= committed);

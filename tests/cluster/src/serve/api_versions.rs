@@ -68,7 +68,7 @@ impl Serve for ApiVersionsRequest {
                     max_version,
                 })
                 .collect(),
-            finalized_features_epoch: 1,
+            finalized_features_epoch: state.features_epoch,
             finalized_features: FEATURES
                 .iter()
                 .map(|&(name, .., fresh)| (name, if name == TRANSACTION_VERSION { transactions } else { fresh }))

@@ -2,6 +2,7 @@
 //! (`docs/scenarios.md`). Each runs under 16 seeds, which draw how the network cuts and delays.
 
 mod commits;
+mod committed;
 mod consumer;
 mod coordinators;
 mod groups;
@@ -18,3 +19,4 @@ mod producer_memory;
 mod producer_topics;
 mod records;
 mod rig;
+mod transactions;

@@ -1,6 +1,9 @@
 //! What scenarios have in common.
 
-use klamm::{Batch, Config, Consumer, ConsumerConfig, Delivery, Error, Kafka, Producer, ProducerConfig, Record};
+use klamm::{
+    Batch, Config, Consumer, ConsumerConfig, Delivery, Error, Kafka, Producer, ProducerConfig, Record,
+    TransactionalProducer,
+};
 use klamm_sim::workload::{Sent, reader};
 use klamm_sim::{Faults, Sim};
 use std::future::Future;
@@ -190,4 +193,33 @@ pub(crate) async fn within<T>(sim: &Sim, time: Duration, future: impl Future<Out
         std::task::Poll::Pending => over.as_mut().poll(cx).map(|()| None),
     })
     .await
+}
+
+/// A transactional producer of its own client's defaults.
+pub(crate) async fn transactional(kafka: &Kafka, id: &str) -> TransactionalProducer {
+    kafka.transactional_producer(id).await.expect("the coordinator answers")
+}
+
+/// The committed values of a topic, sorted, once no transaction is open on it.
+pub(crate) async fn settled(sim: &Sim, topic: &str) -> Vec<String> {
+    let end = sim.elapsed() + Duration::from_secs(120);
+    loop {
+        let open = sim.cluster().with(|b, _| {
+            (0..b.partition_count(topic)).any(|p| b.last_stable_offset(topic, p) != b.offsets(topic, p).map(|at| at.1))
+        });
+        if !open {
+            break;
+        }
+        assert!(sim.elapsed() < end, "a transaction hangs");
+        sim.sleep(ms(20)).await;
+    }
+    let mut all: Vec<String> =
+        sim.cluster().committed_records(topic).iter().map(|r| text(r.value.as_deref())).collect();
+    all.sort();
+    all
+}
+
+/// `n` values of a sender.
+pub(crate) fn values(sender: &str, n: u64) -> Vec<String> {
+    (0..n).map(|i| format!("{sender}-{i}")).collect()
 }
