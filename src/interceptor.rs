@@ -4,6 +4,7 @@ use crate::delivery::{At, Delivery, metadata};
 use crate::front::ack::BatchAck;
 use crate::front::line::Ticket;
 use crate::front::locked;
+use crate::front::sync::Mutex;
 use crate::producer::Producer;
 use crate::record::{Headers, Record};
 use crate::{Error, ErrorKind, RecordMetadata, Result, Timestamp};
@@ -13,8 +14,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
 /// Sees the records of a producer: before they are placed, and once their outcome is known. Given by

@@ -1,10 +1,11 @@
 //! The outcome of a batch: set once by the driver, seen by all who sent a record of it.
 
 use super::slot::Slot;
+use super::sync::Mutex;
+use super::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
 use super::{locked, yield_point};
 use klamm_core::{Error, ErrorKind, Timestamp};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 const PENDING: u8 = 0;
@@ -273,7 +274,10 @@ impl BatchAck {
 
 impl Drop for BatchAck {
     fn drop(&mut self) {
-        if *self.state.get_mut() == FAILED {
+        // What the reference count orders a model does not see.
+        #[cfg(all(loom, test))]
+        drop(locked(&self.inner));
+        if self.state.load(Ordering::Acquire) == FAILED {
             self.count_unseen();
         }
     }
@@ -301,8 +305,10 @@ impl AckSetter {
 
     /// The batch failed.
     pub(crate) fn fail(self, error: Error, culprits: Vec<(u32, Error)>, wakers: &mut Wakers) {
-        self.resolve(wakers, |ack, inner| {
+        if let Some(ack) = &self.ack {
             ack.slot.shared.poison(ack.generation, &error);
+        }
+        self.resolve(wakers, |_, inner| {
             inner.failure = Some((error, culprits));
             FAILED
         });

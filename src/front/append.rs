@@ -3,12 +3,12 @@
 use super::ack::BatchAck;
 use super::budget::Grant;
 use super::line::{Kept, Parts, Placed, Ticket, Waiting};
-use super::locked;
 use super::producer::OPEN;
 use super::slot::{Slot, SlotState, told};
+use super::sync::{Locked, locked};
 use super::topics::TopicSlot;
 use klamm_core::Error;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 /// What became of a record that was taken.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub(crate) fn place((ack, index, delta): At<'_>) -> Placed {
 
 enum Put<'a, R> {
     Placed(R),
-    Cold(MutexGuard<'a, SlotState>),
+    Cold(Locked<'a, SlotState>),
 }
 
 impl TopicSlot {
@@ -196,7 +196,7 @@ impl Slot {
     #[inline(never)]
     fn cold<R>(
         self: &Arc<Self>,
-        mut state: MutexGuard<'_, SlotState>,
+        mut state: Locked<'_, SlotState>,
         parts: &Parts<'_>,
         way: Way,
         done: &mut impl Done<R>,

@@ -1,10 +1,10 @@
 //! `buffer.memory`: granted per batch buffer, first come first served, returned by whoever drops the bytes last.
 
 use super::slot::Slot;
-use super::{locked, yield_point};
+use super::sync::atomic::{AtomicUsize, Ordering};
+use super::sync::{Mutex, leaf};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 #[derive(Debug)]
 struct State {
@@ -79,14 +79,13 @@ impl Budget {
 
     /// Takes `bytes` for a newcomer: never past those who wait.
     pub(crate) fn take(&self, bytes: usize) -> bool {
-        yield_point();
-        let mut state = locked(&self.state);
+        let mut state = leaf(&self.state);
         state.waiting.is_empty() && take(&mut state, bytes, self.total)
     }
 
     /// Takes `bytes` for the first in line.
     pub(crate) fn take_for_first(&self, bytes: usize) -> bool {
-        let mut state = locked(&self.state);
+        let mut state = leaf(&self.state);
         let taken = take(&mut state, bytes, self.total);
         state.wanted = if taken { 0 } else { bytes };
         taken
@@ -94,12 +93,12 @@ impl Budget {
 
     /// Takes `bytes` that are in use already: what is free may fall below zero, and nobody gets memory until it is above.
     pub(crate) fn overdraw(&self, bytes: usize) {
-        locked(&self.state).free -= i64::try_from(bytes).unwrap_or(i64::MAX);
+        leaf(&self.state).free -= i64::try_from(bytes).unwrap_or(i64::MAX);
     }
 
     /// Returns `bytes`; true if the first in line can go on now.
     pub(crate) fn give(&self, bytes: usize) -> bool {
-        let mut state = locked(&self.state);
+        let mut state = leaf(&self.state);
         state.free += i64::try_from(bytes).unwrap_or(i64::MAX);
         self.serves(&state)
     }
@@ -110,7 +109,7 @@ impl Budget {
 
     /// Makes room in the line for a waiting record: the line is bounded by one more `buffer.memory`.
     pub(crate) fn line(&self, bytes: usize) -> bool {
-        let mut state = locked(&self.state);
+        let mut state = leaf(&self.state);
         let fits = state.lined == 0 || state.lined.saturating_add(bytes) <= self.total;
         if fits {
             state.lined = state.lined.saturating_add(bytes);
@@ -120,24 +119,23 @@ impl Budget {
 
     /// A waiting record left the line.
     pub(crate) fn unline(&self, bytes: usize) {
-        let mut state = locked(&self.state);
+        let mut state = leaf(&self.state);
         state.lined = state.lined.saturating_sub(bytes);
     }
 
     /// A slot begins to wait.
     pub(crate) fn wait(&self, slot: Arc<Slot>) {
-        yield_point();
-        locked(&self.state).waiting.push_back(slot);
+        leaf(&self.state).waiting.push_back(slot);
     }
 
     /// The slot whose turn it is. It stays first.
     pub(crate) fn first(&self) -> Option<Arc<Slot>> {
-        locked(&self.state).waiting.front().cloned()
+        leaf(&self.state).waiting.front().cloned()
     }
 
     /// The first slot has got what it needs, or is served again after the others.
     pub(crate) fn pass(&self, again: bool) {
-        let mut state = locked(&self.state);
+        let mut state = leaf(&self.state);
         state.wanted = 0;
         if let Some(first) = state.waiting.pop_front().filter(|_| again) {
             state.waiting.push_back(first);
@@ -146,24 +144,24 @@ impl Budget {
 
     /// Whether somebody waits.
     pub(crate) fn is_short(&self) -> bool {
-        !locked(&self.state).waiting.is_empty()
+        !leaf(&self.state).waiting.is_empty()
     }
 
     /// Whether the first in line can go on: the driver has to look.
     pub(crate) fn is_open(&self) -> bool {
-        !self.is_crowded() && self.serves(&locked(&self.state))
+        !self.is_crowded() && self.serves(&leaf(&self.state))
     }
 
     /// Bytes in use, and bytes of records in line.
     pub(crate) fn used(&self) -> (usize, usize) {
-        let state = locked(&self.state);
+        let state = leaf(&self.state);
         let used = i64::try_from(self.total).unwrap_or(i64::MAX) - state.free;
         (usize::try_from(used).unwrap_or(0), state.lined)
     }
 
     /// Everybody who waits, for a producer that is given up.
     pub(crate) fn clear(&self) -> Vec<Arc<Slot>> {
-        std::mem::take(&mut locked(&self.state).waiting).into()
+        std::mem::take(&mut leaf(&self.state).waiting).into()
     }
 }
 

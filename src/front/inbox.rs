@@ -3,12 +3,12 @@
 use super::op::OpSetter;
 use super::producer::ProducerFront;
 use super::shelf::Shelf;
+use super::sync::{Mutex, leaf};
 use super::transaction::Step;
-use super::{locked, yield_point};
 use klamm_core::client::{CloseConsumer, Command};
 use klamm_core::{ConsumerIx, Error, ErrorKind, OpId, Time};
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// More waiting commands than this are refused: commands are control-plane, so this many mean that nobody reads them.
 const MOST: usize = 65_536;
@@ -70,9 +70,8 @@ impl Inbox {
     /// # Errors
     /// The driver is gone, or does not read; setters in `input` are then resolved with that error.
     pub(crate) fn push(&self, mut input: Input) -> Result<(), Error> {
-        yield_point();
         let refused = {
-            let mut queue = locked(&self.0);
+            let mut queue = leaf(&self.0);
             match &queue.dead {
                 Some(error) => error.clone(),
                 None if queue.inputs.len() >= MOST => Error::new(
@@ -103,24 +102,24 @@ impl Inbox {
     /// Swaps the inputs out.
     pub(crate) fn swap(&self, into: &mut Vec<Input>) {
         debug_assert!(into.is_empty());
-        std::mem::swap(&mut locked(&self.0).inputs, into);
+        std::mem::swap(&mut leaf(&self.0).inputs, into);
     }
 
     /// Whether something waits.
     pub(crate) fn is_empty(&self) -> bool {
-        locked(&self.0).inputs.is_empty()
+        leaf(&self.0).inputs.is_empty()
     }
 
     /// Refuses everything from now on and gives back what waited.
     pub(crate) fn kill(&self, error: Error) -> Vec<Input> {
-        let mut queue = locked(&self.0);
+        let mut queue = leaf(&self.0);
         queue.dead.get_or_insert(error);
         std::mem::take(&mut queue.inputs)
     }
 
     /// Why it refuses everything, if it does.
     pub(crate) fn dead(&self) -> Option<Error> {
-        locked(&self.0).dead.clone()
+        leaf(&self.0).dead.clone()
     }
 }
 

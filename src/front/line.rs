@@ -2,13 +2,13 @@
 //! watches (contracts A7). So a dropped or unpolled future never holds up another.
 
 use super::ack::{BatchAck, Landed, Wakers};
-use super::locked;
 use super::producer::ProducerShared;
+use super::sync::atomic::{AtomicBool, Ordering};
+use super::sync::{Mutex, leaf};
 use klamm_core::record::Header;
 use klamm_core::{Error, ErrorKind, Time};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// The parts of a record, borrowed from whoever has them.
@@ -111,7 +111,7 @@ impl Ticket {
     pub(crate) fn failed(shared: Arc<ProducerShared>, error: Error) -> Arc<Self> {
         shared.poison(shared.generation(), &error);
         let ticket = Self::new(shared);
-        locked(&ticket.state).outcome = Some(Err(error));
+        leaf(&ticket.state).outcome = Some(Err(error));
         ticket.ready.store(true, Ordering::Release);
         ticket
     }
@@ -126,7 +126,7 @@ impl Ticket {
         if !self.is_ready() {
             return None;
         }
-        let outcome = locked(&self.state).outcome.clone();
+        let outcome = leaf(&self.state).outcome.clone();
         if matches!(outcome, Some(Err(_))) {
             self.seen.store(true, Ordering::Relaxed);
         }
@@ -136,7 +136,7 @@ impl Ticket {
     /// Whether the outcome of its record is known.
     pub(crate) fn outcome_known(&self) -> bool {
         self.is_ready()
-            && match &locked(&self.state).outcome {
+            && match &leaf(&self.state).outcome {
                 Some(Ok(placed)) => placed.ack.is_ready(placed.index),
                 _ => true,
             }
@@ -145,7 +145,7 @@ impl Ticket {
     /// As [`placed`](Self::placed); else the waker is kept.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Placed, Error>> {
         {
-            let mut state = locked(&self.state);
+            let mut state = leaf(&self.state);
             if state.outcome.is_none() {
                 if !state.wakers.iter().any(|kept| kept.will_wake(cx.waker())) {
                     state.wakers.push(cx.waker().clone());
@@ -166,12 +166,12 @@ impl Ticket {
 
     /// Why it failed before it was placed, without looking at it as its sender does.
     pub(crate) fn failure(&self) -> Option<Error> {
-        locked(&self.state).outcome.as_ref().and_then(|outcome| outcome.as_ref().err().cloned())
+        leaf(&self.state).outcome.as_ref().and_then(|outcome| outcome.as_ref().err().cloned())
     }
 
     /// As [`poll`](Self::poll), without counting as a look at the failure: `Some(None)` is one.
     pub(crate) fn watch(&self, waker: &Waker) -> Option<Option<Placed>> {
-        let mut state = locked(&self.state);
+        let mut state = leaf(&self.state);
         match &state.outcome {
             Some(outcome) => Some(outcome.as_ref().ok().cloned()),
             None => {
@@ -185,7 +185,7 @@ impl Ticket {
 
     /// Without a yield point: a ticket is placed under its slot's lock.
     fn set(&self, outcome: Result<Placed, Error>, wakers: &mut Wakers) {
-        let mut state = locked(&self.state);
+        let mut state = leaf(&self.state);
         if state.outcome.is_none() {
             state.outcome = Some(outcome);
             self.ready.store(true, Ordering::Release);
@@ -196,7 +196,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if *self.seen.get_mut() {
+        if self.seen.load(Ordering::Acquire) {
             return;
         }
         let outcome = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).outcome.take();

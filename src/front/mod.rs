@@ -1,5 +1,5 @@
 //! Where the application's threads and the driver meet. Only here are locks: each guards one small struct, is held for
-//! O(1) work, never across a call into the application's code, and never two at a time.
+//! O(1) work, never across a call into the application's code, and never two at a time but for leaves (`sync`).
 
 pub(crate) mod ack;
 pub(crate) mod append;
@@ -10,6 +10,8 @@ pub(crate) mod engine;
 pub(crate) mod inbox;
 pub(crate) mod line;
 pub(crate) mod looped;
+#[cfg(all(loom, test))]
+mod models;
 pub(crate) mod op;
 pub(crate) mod pack;
 pub(crate) mod park;
@@ -23,6 +25,7 @@ pub(crate) mod shelf;
 pub(crate) mod signal;
 pub(crate) mod slot;
 mod sticky;
+pub(crate) mod sync;
 #[cfg(test)]
 mod tests;
 pub(crate) mod times;
@@ -37,9 +40,12 @@ use op::{OpSlot, op_slot};
 use producer::ProducerShared;
 use recent::{Reading, Recent};
 use signal::Signal;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+use sync::Mutex;
+use sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub use sync::set_yield_hook;
+pub(crate) use sync::{locked, yield_point};
 
 /// What one `Kafka` shares between its handles and its driver.
 #[derive(Debug)]
@@ -172,28 +178,6 @@ impl Front {
         }
         Err(Error::new(ErrorKind::Misuse, "this client was connected before the process forked")
             .with_hint("connect in the child process"))
-    }
-}
-
-/// Locks; a panic of another holder is no reason to stop: every critical section leaves its data whole.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-thread_local!(static YIELD: std::cell::Cell<Option<fn()>> = const { std::cell::Cell::new(None) });
-
-/// Lets the simulator run this thread's other tasks between any two lock sections of the front.
-#[doc(hidden)]
-pub fn set_yield_hook(hook: Option<fn()>) {
-    YIELD.with(|cell| cell.set(hook));
-}
-
-/// A place between two lock sections. Nothing in release builds.
-#[inline(always)]
-pub(crate) fn yield_point() {
-    #[cfg(debug_assertions)]
-    if let Ok(Some(hook)) = YIELD.try_with(std::cell::Cell::get) {
-        hook();
     }
 }
 

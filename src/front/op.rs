@@ -1,10 +1,10 @@
 //! The place where the answer to one operation appears.
 
-use super::locked;
+use super::sync::atomic::{AtomicBool, Ordering};
+use super::sync::{Mutex, leaf};
 use klamm_core::client::Reply;
 use klamm_core::{Error, ErrorKind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub(crate) fn op_slot() -> (OpSetter, Arc<OpSlot>) {
 impl OpSlot {
     /// The answer, or the waker is kept.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Reply, Error>> {
-        let mut state = locked(&self.state);
+        let mut state = leaf(&self.state);
         if let Some(answer) = state.answer.take() {
             return Poll::Ready(answer);
         }
@@ -50,12 +50,12 @@ impl OpSlot {
 
     /// Takes the answer, if it has come.
     pub(crate) fn answer(&self) -> Option<Result<Reply, Error>> {
-        locked(&self.state).answer.take()
+        leaf(&self.state).answer.take()
     }
 
     #[cfg(test)]
     pub(crate) fn take(&self) -> Option<Result<Reply, Error>> {
-        locked(&self.state).answer.take()
+        leaf(&self.state).answer.take()
     }
 }
 
@@ -68,7 +68,7 @@ impl OpSetter {
     fn answer(&mut self, answer: Result<Reply, Error>) {
         let Some(slot) = self.0.take() else { return };
         let waker = {
-            let mut state = locked(&slot.state);
+            let mut state = leaf(&slot.state);
             state.answer = Some(answer);
             slot.ready.store(true, Ordering::Release);
             state.waker.take()

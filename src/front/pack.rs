@@ -4,13 +4,14 @@ use super::budget::Grant;
 use super::locked;
 use super::pool::Pool;
 use super::slot::Slot;
+use super::sync::Mutex;
 use bytes::Bytes;
 use klamm_core::codec::{Codec, Compression, Compressor};
 use klamm_core::driver::PackWork;
 use klamm_core::producer::{Batch, Facts, Plain};
 use klamm_core::record::BodyCrc;
 use klamm_core::{BatchNo, Error, ErrorKind, Timestamp};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// A slow codec gets more than this only on a thread for such work.
 const LONG: usize = 32 * 1024;
@@ -137,6 +138,7 @@ impl Sealed {
     pub(crate) fn offload_later(self) {
         let shared = self.slot.shared.clone();
         locked(&shared.offloads).push(self);
+        shared.forget_if_dead();
         shared.front.signal.notify();
     }
 

@@ -1,7 +1,7 @@
 //! Batch buffers that are zeroed once and used again and again, the last returned first: it is the warmest.
 
 use super::locked;
-use std::sync::Mutex;
+use super::sync::Mutex;
 
 /// The sizes of buffers, in halves of the usual one: batches that are compressed hold more than their size in plain bytes.
 const HALVES: [usize; 7] = [2, 3, 4, 6, 8, 12, 16];

@@ -5,10 +5,12 @@ use super::budget::Budget;
 use super::pack::{Offload, Packers};
 use super::pool::Pool;
 use super::slot::Slot;
+use super::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use super::sync::{Mutex, RwLock, read, write, yield_point};
 use super::times::Times;
 use super::topics::TopicSlot;
 use super::transaction::Transactions;
-use super::{Front, locked, yield_point};
+use super::{Front, locked};
 use crate::interceptor::Interceptors;
 use crate::partitioning::Choice;
 use klamm_core::codec::Compression;
@@ -18,8 +20,7 @@ use klamm_core::record::{HEADER_LEN, SLACK};
 use klamm_core::stats::ProducerStats;
 use klamm_core::{Error, ErrorKind, ProducerIx, Time};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Sends are taken. Else the gate says why not.
@@ -307,15 +308,31 @@ impl ProducerShared {
 
     /// Puts a slot on the list of those that the driver has to look at, and wakes it if that cannot wait for linger.
     pub(crate) fn dirty(&self, slot: Option<Arc<Slot>>, opened_only: bool) {
-        yield_point();
         if let Some(slot) = slot {
             locked(&self.dirty).push(slot);
+            self.forget_if_dead();
         }
         yield_point();
         let early = !self.settings.linger.is_zero() && opened_only;
         if !early || !self.armed.swap(true, Ordering::AcqRel) {
             self.front.signal.notify();
         }
+    }
+
+    /// To be called by who left something for the driver: it may have gone meanwhile.
+    pub(crate) fn forget_if_dead(&self) {
+        if self.gate() == DEAD {
+            self.forget();
+        }
+    }
+
+    /// Nobody looks any more: what lies here would keep the slots, and they keep this.
+    pub(crate) fn forget(&self) {
+        drop(self.budget.clear());
+        let dirty = std::mem::take(&mut *locked(&self.dirty));
+        let offloads = std::mem::take(&mut *locked(&self.offloads));
+        // What they hold on to comes home without a lock.
+        drop((dirty, offloads));
     }
 
     /// Swaps the dirty list out.
@@ -369,14 +386,12 @@ impl ProducerFront {
 
     /// The topic of this name; the first call asks the core for it.
     pub(crate) fn topic(&self, name: &str) -> Arc<TopicSlot> {
-        let read = self.topics.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(topic) = read.get(name) {
-            return topic.clone();
+        if let Some(topic) = self.find(name) {
+            return topic;
         }
-        drop(read);
         let name: Arc<str> = name.into();
         let (topic, new) = {
-            let mut topics = self.topics.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut topics = write(&self.topics);
             match topics.get(&name) {
                 Some(topic) => (topic.clone(), false),
                 None => {
@@ -397,13 +412,12 @@ impl ProducerFront {
 
     /// The topic of this name, if it was asked for.
     pub(crate) fn find(&self, name: &str) -> Option<Arc<TopicSlot>> {
-        self.topics.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(name).cloned()
+        read(&self.topics).get(name).cloned()
     }
 
     /// All topics, in the order of their names.
     pub(crate) fn all(&self) -> Vec<Arc<TopicSlot>> {
-        let mut all: Vec<_> =
-            self.topics.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().cloned().collect();
+        let mut all: Vec<_> = read(&self.topics).values().cloned().collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }

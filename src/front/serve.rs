@@ -3,9 +3,9 @@
 use super::ack::Wakers;
 use super::budget::Grant;
 use super::line::{Placed, Waiting};
+use super::locked;
 use super::pack::Sealed as ToPack;
 use super::slot::{Empty, Slot, SlotState, told, wake};
-use super::{locked, yield_point};
 use klamm_core::{ErrorKind, Now, Time};
 use std::sync::Arc;
 
@@ -31,6 +31,7 @@ impl Slot {
         }
         if join {
             self.shared.budget.wait(self.clone());
+            self.shared.forget_if_dead();
         }
         self.shared.deadline_at(deadline);
         self.tell(edge);
@@ -41,7 +42,6 @@ impl Slot {
     /// that stands first in the budget's line. Sealed batches on the way are packed by `pack`.
     pub(crate) fn serve(self: &Arc<Self>, now: Now, wakers: &mut Wakers, pack: &mut dyn FnMut(ToPack)) -> bool {
         loop {
-            yield_point();
             let (mut sealed, mut need) = (None, None);
             let (empty, crowded);
             let edge = {

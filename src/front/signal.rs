@@ -1,8 +1,7 @@
 //! One wake-up per nap of the driver.
 
-use super::{locked, yield_point};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering};
+use super::sync::atomic::{AtomicU8, Ordering};
+use super::sync::{Mutex, locked, outside, yield_point};
 use std::task::Waker;
 
 const PARKED: u8 = 0;
@@ -25,6 +24,7 @@ impl Signal {
 
     /// Something was handed over (before this call).
     pub(crate) fn notify(&self) {
+        outside();
         yield_point();
         if self.state.swap(NOTIFIED, Ordering::AcqRel) == PARKED {
             let waker = locked(&self.waker).clone();
@@ -44,6 +44,7 @@ impl Signal {
 
     /// A turn begins: what is handed over from now on is seen by it or notified anew.
     pub(crate) fn begin(&self) {
+        yield_point();
         self.state.swap(RUNNING, Ordering::AcqRel);
     }
 
@@ -55,15 +56,16 @@ impl Signal {
 
     /// Takes a successful [`park`](Self::park) back.
     pub(crate) fn unpark(&self) {
-        self.state.store(NOTIFIED, Ordering::Release);
+        // An exchange as everywhere: `loom` does not order a plain store among exchanges.
+        self.state.swap(NOTIFIED, Ordering::AcqRel);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::front::sync::atomic::AtomicUsize;
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
 
     #[derive(Default)]

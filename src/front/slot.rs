@@ -3,17 +3,18 @@
 use super::ack::{AckSetter, BatchAck, Wakers};
 use super::budget::Grant;
 use super::line::{Ticket, Waiting};
+use super::locked;
 use super::pack::{Packing, Sealed as ToPack};
 use super::producer::{ProducerShared, Settings};
 use super::sticky::{Load, Sticky};
-use super::{locked, yield_point};
+use super::sync::Mutex;
 use klamm_core::codec::Codec;
 use klamm_core::error::Phase;
 use klamm_core::producer::{Accumulator, Batch, Head, Left, Sealed};
 use klamm_core::record::BodyBuf;
 use klamm_core::{BatchNo, Error, Now, PartitionIx, Time};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What the core was told of, or will be at the driver's next look.
 pub(crate) mod told {
@@ -238,7 +239,6 @@ impl Slot {
 
     /// Puts a packed batch into its place; what has none any more is dropped.
     pub(crate) fn put_back(self: &Arc<Self>, no: BatchNo, packed: Result<Batch, Error>) {
-        yield_point();
         let bytes = packed.as_ref().map_or(0, |batch| batch.body.len());
         let (edge, late) = {
             let mut state = locked(&self.state);
@@ -462,6 +462,7 @@ impl SlotState {
 
 /// Wakes tasks. Hold no lock: wakers are the application's.
 pub(crate) fn wake(wakers: Wakers) {
+    super::sync::outside();
     for waker in wakers {
         waker.wake();
     }

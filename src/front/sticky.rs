@@ -3,12 +3,13 @@
 use super::clock::FrontClock;
 use super::locked;
 use super::producer::Settings;
+use super::sync::Mutex;
+use super::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use klamm_core::client::TopicShape;
 use klamm_core::producer::{Chooser, Ratio};
 use klamm_core::{BrokerId, Time};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// So many partitions are weighed anew at each move; of larger topics one move in several does it.
 const WEIGHED: usize = 512;

@@ -7,6 +7,7 @@ use super::line::{Parts, Placed};
 use super::pack::Packing;
 use super::producer::{ProducerFront, Settings};
 use super::slot::{Slot, wake};
+use super::sync::atomic::AtomicU64;
 use super::topics::TopicSlot;
 use super::*;
 use crate::delivery::Delivery;
@@ -20,7 +21,6 @@ use klamm_core::record::{BodyFacts, ChunkCursor, IsolationLevel, ReadLimits};
 use klamm_core::{BrokerId, Now, PartitionIx, Time, Timestamp, TopicIx};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 

@@ -4,18 +4,19 @@ use super::ack::Wakers;
 use super::append::Refusal;
 use super::inbox::Input;
 use super::line::{Kept, Parts, Ticket, Waiting};
+use super::locked;
 use super::producer::{OPEN, ProducerShared, Settings};
 use super::slot::Slot;
 use super::sticky::Sticky;
-use super::{locked, yield_point};
+use super::sync::Mutex;
+use super::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::partitioning::Choice;
 use klamm_core::client::{Command, TopicShape};
 use klamm_core::error::Phase;
 use klamm_core::producer::{Placement, Scheme, partition_for_key};
 use klamm_core::{Error, ErrorKind, PartitionIx};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 /// Partitions 2^k - 1 to 2^(k+1) - 2 stand in chunk k: the table grows without moving.
@@ -203,7 +204,6 @@ impl TopicSlot {
         }
         let deadline = now.mono + self.settings.max_block.min(self.settings.delivery_timeout);
         let (waiting, ticket) = Waiting::new(shared, record, now.mono, deadline);
-        yield_point();
         let refused = {
             let mut unplaced = locked(&self.unplaced);
             if self.count() > 0 {
@@ -270,7 +270,6 @@ impl TopicSlot {
                     }
                 }
             };
-            yield_point();
             self.place(waiting, count, wakers);
         }
     }

@@ -3,11 +3,11 @@
 //! Every batch and every waiting record carries the generation of its transaction, so the records of the next one can be
 //! taken while the one before still ends (contracts A8).
 
-use super::locked;
 use super::op::OpSlot;
+use super::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use super::sync::{Mutex, locked};
 use klamm_core::{Error, ErrorKind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// So many transactions may be under way at once: one is open, the others end.
 const MOST: usize = 8;

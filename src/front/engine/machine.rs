@@ -2,11 +2,11 @@
 
 use super::{Engine, OWN_WORK};
 use crate::front::park::thread_id;
+use crate::front::sync::atomic::Ordering;
 use klamm_core::driver::{Action, Machine, NetError, Phase, SocketOptions, WorkDone, WorkLost};
 use klamm_core::{ConnId, Error, ErrorKind, LookupId, Now, Wake, WorkId};
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 impl Machine for Engine {

@@ -23,6 +23,12 @@ use produce::Producer;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+/// Gives a producer up, as an engine that ends does.
+#[cfg(all(loom, test))]
+pub(super) fn abandon(front: Arc<super::producer::ProducerFront>, error: &Error, wakers: &mut Wakers) {
+    Producer::new(front).abandon(error, wakers);
+}
+
 /// Work of the engine has numbers from here on; the core's are below.
 const OWN_WORK: u64 = 1 << 63;
 

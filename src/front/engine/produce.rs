@@ -135,11 +135,7 @@ impl Producer {
                 slot.abandon(error, wakers);
             }
         }
-        drop(shared.budget.clear());
-        drop(std::mem::take(&mut *locked(&shared.offloads)));
-        let mut dirty = Vec::new();
-        shared.swap_dirty(&mut dirty);
-        drop(dirty);
+        shared.forget();
         shared.pool.clear();
     }
 }

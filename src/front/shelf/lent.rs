@@ -8,10 +8,10 @@ use super::chunk::{Source, Tools};
 use super::lane::{Ownership, Place};
 use super::take::CheckedOut;
 use super::{Shelf, State, Trash};
+use crate::front::sync::atomic::{AtomicI64, Ordering};
 use crate::front::yield_point;
 use klamm_core::PartitionIx;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 /// No record of the lent batch was handed out.
 const UNMOVED: i64 = i64::MIN;

@@ -1,10 +1,11 @@
 //! Fetched bytes, which go home wherever their last reader lets go of them (contracts B8).
 
+use crate::front::sync::Mutex;
 use crate::front::{Front, locked};
 use klamm_core::consumer::Freed;
 use klamm_core::{FrameIx, PartitionIx};
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Buffers for decompressed records that wait for their next use, at most.
 const SPARE: usize = 8;

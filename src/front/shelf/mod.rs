@@ -25,7 +25,9 @@ pub(crate) use tenure::Hold;
 pub(crate) use wish::Entry;
 
 use super::op::{OpSetter, OpSlot, op_slot};
-use super::{Front, locked, yield_point};
+use super::{Front, locked};
+use crate::front::sync::Mutex;
+use crate::front::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use chunk::Shelved;
 use klamm_core::client::{CloseConsumer, Command, GroupMeta, SeekTo, TopicPartition};
 use klamm_core::config::{AutoCommit, ConsumerConfig};
@@ -35,8 +37,7 @@ use lane::Lane;
 use memory::Home;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Waker;
 use streams::Streams;
 use wait::Waiter;
@@ -171,7 +172,6 @@ impl Shelf {
     /// Works on the state; afterwards, without the lock, drops what came loose, wakes whom it concerns and tells the
     /// driver if there is something for it.
     fn with<R>(&self, work: impl FnOnce(&mut State, &mut Trash) -> R) -> R {
-        yield_point();
         let mut trash = Trash::default();
         let (result, tell, sooner) = {
             let mut state = locked(&self.state);

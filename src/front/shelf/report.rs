@@ -2,10 +2,10 @@
 
 use super::lane::{Lane, Ownership, Reader};
 use super::{Shelf, State};
+use crate::front::sync::atomic::Ordering;
 use klamm_core::client::{GroupMeta, TopicPartition};
 use klamm_core::consumer::{Freed, Progress};
 use klamm_core::{Now, Time};
-use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 /// How one partition stands.

@@ -80,7 +80,7 @@ impl Shelf {
 
     /// The driver looks at this shelf again no later than it says here.
     pub(crate) fn arm(&self) -> Option<Time> {
-        use std::sync::atomic::Ordering::SeqCst;
+        use crate::front::sync::atomic::Ordering::SeqCst;
         loop {
             let deadline = self.deadline.load(SeqCst);
             self.armed.store(deadline, SeqCst);

@@ -222,6 +222,8 @@ fn pr_36_each_way_of_sending_does_all_that_is_configured() {
             let records = sim.cluster().records(&topic);
             assert_eq!(records.len(), 20, "{topic}");
             assert!(records.iter().all(|r| r.producer_id >= 0), "{topic} is not idempotent");
+            // What is counted is published when the driver rests.
+            sim.sleep(ms(1)).await;
             let metrics = producer.metrics();
             let rate = metrics.get_tagged("producer-topic-metrics", "compression-rate", &[("topic", &topic)]);
             assert!(rate.is_some_and(|rate| rate < 0.3), "{topic} is not compressed: {rate:?}");
