@@ -20,3 +20,4 @@ mod producer_topics;
 mod records;
 mod rig;
 mod transactions;
+mod transactions_partners;
