@@ -1,5 +1,5 @@
 //! A bank: transfers between accounts, each a transaction of two records, by tellers that replace each other; and clerks who
-//! enter each of them in the books ([`clerks`](crate::clerks)).
+//! enter each of them in the books ([`clerks`]).
 //!
 //! What must hold: of every transfer both halves are committed, once, or none; those that the client called committed are,
 //! those that it called aborted are not; readers of committed records see each committed record once and nothing else, and
