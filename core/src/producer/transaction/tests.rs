@@ -154,7 +154,8 @@ fn after_a_lost_commit_only_a_commit_may_be_asked_for() {
     let mut txn = open(Protocol::V1);
     txn.touched = true;
     txn.finish(OP, &end(1, true)).unwrap();
-    txn.end.as_mut().unwrap().unknown = true;
+    let end = txn.end.as_mut().unwrap();
+    (end.asked, end.unknown) = (true, true);
     txn.fail(&trouble());
     assert!(txn.end.as_ref().unwrap().commit, "it may be committed already");
     let fenced = Error::from_code(ErrorCode::PRODUCER_FENCED);
