@@ -127,7 +127,7 @@ fn chaos(target: &Target, runtime: Runtime) -> Result<()> {
 }
 
 fn all_of_it(run: &Run<'_>, runtime: Runtime) -> Result<()> {
-    let (length, used) = (duration(30), process_time());
+    let (length, used) = (duration(20), process_time());
     thread::scope(|scope| {
         let senders = Runtime::ALL.map(|runtime| scope.spawn(move || drive(runtime, senders::send_on(run, runtime))));
         let members = scope.spawn(|| members::come_and_go(run));
