@@ -1,5 +1,6 @@
 //! Named scenarios over the whole client: bugs that other clients shipped, by their number in the catalogue
-//! (`docs/scenarios.md`). Each runs under 16 seeds, which draw how the network cuts and delays.
+//! (`docs/scenarios.md`). Those of the first priority run under 16 seeds,
+//! which draw how the network cuts and delays, others under fewer.
 
 mod commits;
 mod committed;

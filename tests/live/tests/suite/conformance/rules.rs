@@ -111,4 +111,10 @@ pub(super) const NOT_ASKED: &[(&str, &str, Why, &str)] = &[
     ("D 7", "tiered storage", Why::NotImplemented, ""),
     ("C 4", "the KIP-848 protocol", Why::NotImplemented, ""),
     ("C 5", "transactions", Why::Elsewhere, "`tests/live/tests/suite/transactions`"),
+    (
+        "C 6.4",
+        "synonyms of `retention.ms` and `min.insync.replicas`",
+        Why::NotImplemented,
+        "Apache Kafka names `log.retention.hours`, the in-memory cluster `log.retention.ms`",
+    ),
 ];
