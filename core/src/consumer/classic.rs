@@ -76,6 +76,9 @@ pub(super) struct Classic {
     pub(super) group: Arc<str>,
     pub(super) member: Arc<str>,
     pub(super) generation: i32,
+    /// As whom partitions were given to the application that it was not asked to let go of. What it does with them still
+    /// counts for that member and generation, so never again may we own anything as the same.
+    pub(super) held: Option<(Arc<str>, i32)>,
     pub(super) state: State,
     pub(super) heartbeat: Heartbeat,
     pub(super) protocol: Option<String>,
@@ -100,6 +103,7 @@ impl Classic {
             group,
             member: "".into(),
             generation: -1,
+            held: None,
             state: State::Out,
             protocol: None,
             reason: String::new(),

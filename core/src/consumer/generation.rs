@@ -48,7 +48,17 @@ impl Classic {
             return self.again(cx, Asked::Join, answer.error_code, &answer.member_id);
         }
         self.attempts = 0;
-        self.member = answer.member_id.as_str().into();
+        let member = answer.member_id.as_str().into();
+        if self.held.as_ref().is_some_and(|(held, generation)| *held == member && *generation == answer.generation_id) {
+            // The coordinator never missed us. The offsets that are committed now may be older than those in a transaction
+            // that the application has still open as this very member: only another one keeps them apart.
+            self.member = member;
+            self.leave("the session timed out", self.config.group_instance_id.is_none());
+            self.held = None;
+            self.state = State::Ready;
+            return (Outcome::Nothing, ErrorCode::NONE);
+        }
+        self.member = member;
         self.generation = answer.generation_id;
         self.protocol = answer.protocol_name.clone();
         self.heartbeat.start(cx.now.mono);
@@ -147,6 +157,7 @@ impl Classic {
         match read_assignment(&answer) {
             Ok(partitions) => {
                 self.attempts = 0;
+                self.held = (!partitions.is_empty()).then(|| (self.member.clone(), self.generation));
                 self.state = State::Stable;
                 self.heartbeat.start(cx.now.mono);
                 (Outcome::Assigned(partitions), ErrorCode::NONE)

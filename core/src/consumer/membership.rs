@@ -210,6 +210,7 @@ impl Consumer {
             match revocation.stage {
                 Stage::Committing(until) if idle || until <= now => {
                     m.revocation = None;
+                    m.classic.held = None;
                     let gone = self.partitions.keys().copied().collect();
                     self.drop_partitions(cx, gone, None);
                     if self.take_next(cx) {

@@ -1,7 +1,7 @@
 //! What transactions promise, under every fault the simulator has.
 
 use klamm::config::IsolationLevel;
-use klamm_sim::bank::{Day, Fate, bank};
+use klamm_sim::bank::{Day, Fate, bank, transfers};
 use klamm_sim::{Faults, check};
 
 #[test]
@@ -18,6 +18,15 @@ fn money_is_neither_made_nor_lost_under_every_fault() {
         sim.faults(Faults::all().transactions(true).recreations(true));
         bank(sim, Day { clerks: 2, ..Day::new(2, 1, 6) }).await;
     });
+}
+
+/// Seeds that once entered a record twice: a clerk that took itself for dead came back as the member that it had been, in the
+/// generation in which its transaction was still open.
+#[test]
+fn who_comes_back_does_not_enter_a_record_twice() {
+    for seed in [20_875, 1_002_457] {
+        check(seed..seed + 1, transfers);
+    }
 }
 
 /// The judge is no yes-man.

@@ -1,7 +1,8 @@
 //! 2.7: membership in a classic group.
 
 use crate::rig::*;
-use klamm::ErrorKind;
+use klamm::config::AutoCommit;
+use klamm::{ErrorKind, Record};
 use klamm_cluster::EventError;
 use std::collections::BTreeSet;
 
@@ -193,5 +194,54 @@ fn co_21_nothing_of_a_partition_that_goes_is_handed_out() {
             sim.sleep(ms(20)).await;
         }
         assert!(revoked, "there was no rebalance to be seen");
+    });
+}
+
+#[test]
+fn gr_24_who_took_itself_for_dead_comes_back_as_another_member() {
+    few(|sim| async move {
+        sim.cluster().create_topic("t", 2);
+        sim.cluster().create_topic("books", 1);
+        let kafka = kafka(&sim).await;
+        let mut leader = member(&kafka, "t", |c| c.session_timeout(ms(60_000)));
+        joined(&sim, &mut leader).await;
+        let mut second = member(&kafka, "t", |c| c.session_timeout(ms(6_000)).auto_commit(AutoCommit::Off));
+        while leader.assignment().len() != 1 || second.assignment().len() != 1 {
+            leader.poll(ms(50)).await.expect("nothing is wrong");
+            second.poll(ms(50)).await.expect("nothing is wrong");
+        }
+        fill(&kafka, "t", 0, 0..1).await;
+        fill(&kafka, "t", 1, 0..1).await;
+        let mut producer = kafka.transactional_producer("clerk").await.expect("a producer");
+        let mut batch = None;
+        while batch.is_none() {
+            batch = second.poll(ms(200)).await.expect("nothing is wrong").filter(|batch| !batch.is_empty());
+        }
+        let batch = batch.expect("a batch");
+        let given = batch.iter().next().map(|r| (r.partition(), r.offset())).expect("a record");
+        let group = batch.group_metadata().expect("it is a member");
+        let txn = producer.begin_transaction().expect("it begins");
+        txn.send(Record::to("books").value("first")).await.expect("written");
+        // It hears nothing of its coordinator, and the next one takes every member for alive.
+        sim.cluster().fault(Api::Heartbeat).always().silence();
+        sim.sleep(ms(4_000)).await;
+        let to = 1 + i32::try_from(sim.seed() % 3).expect("a small number");
+        sim.cluster().move_coordinator("readers", to).expect("it is up");
+        sim.sleep(ms(3_500)).await;
+        sim.cluster().clear_faults();
+        // What it did as the member that it was, or what it does as the one that it is now: never both.
+        drop(txn.send_offsets(&batch, &group));
+        let ended = txn.commit().await;
+        let first = ended.is_ok();
+        let mut again = false;
+        let end = sim.elapsed() + ms(60_000);
+        while sim.elapsed() < end && !again {
+            for consumer in [&mut leader, &mut second] {
+                if let Ok(Some(more)) = consumer.poll(ms(50)).await {
+                    again |= more.iter().any(|r| (r.partition(), r.offset()) == given);
+                }
+            }
+        }
+        assert_ne!(first, again, "committed: {ended:?}, read again: {again}");
     });
 }
