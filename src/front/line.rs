@@ -135,11 +135,12 @@ impl Ticket {
 
     /// Whether the outcome of its record is known.
     pub(crate) fn outcome_known(&self) -> bool {
-        self.is_ready()
-            && match &leaf(&self.state).outcome {
-                Some(Ok(placed)) => placed.ack.is_ready(placed.index),
-                _ => true,
-            }
+        if !self.is_ready() {
+            return false;
+        }
+        // A batch that was split has a lock of its own to take.
+        let placed = leaf(&self.state).outcome.clone().and_then(Result::ok);
+        placed.is_none_or(|placed| placed.ack.is_ready(placed.index))
     }
 
     /// As [`placed`](Self::placed); else the waker is kept.
