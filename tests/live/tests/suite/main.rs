@@ -50,6 +50,8 @@ fn main() -> ExitCode {
         };
     }
     let tables = [
+        // Before nodes are killed: they answer by who leads what.
+        conformance::BEHAVIOURS,
         brokers::BEHAVIOURS,
         produce::BEHAVIOURS,
         transactions::BEHAVIOURS,
@@ -63,7 +65,6 @@ fn main() -> ExitCode {
         librdkafka::BEHAVIOURS,
         admin::BEHAVIOURS,
         admin_transactions::BEHAVIOURS,
-        conformance::BEHAVIOURS,
         noise::BEHAVIOURS,
         raw::BEHAVIOURS,
         harm::BEHAVIOURS,
