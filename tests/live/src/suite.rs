@@ -100,9 +100,7 @@ pub const FULL: &str = "KLAMM_LIVE_FULL";
 
 /// Runs what the command line selects, as `cargo test` would. Every cluster is stopped before it returns.
 pub fn run(behaviours: &[Behaviour]) -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    // A behaviour waits more than it works: for brokers, members, deadlines.
-    arguments.test_threads.get_or_insert(3);
+    let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     let full = env::var_os(FULL).is_some();
     for (turn, kind) in Kind::all().into_iter().enumerate() {

@@ -99,6 +99,12 @@ fn configs(target: &Target, runtime: Runtime) -> Result<()> {
         let admin = kafka.admin();
         admin.create_topics([NewTopic::new(topic.as_str(), 1, 1)]).await?.all()?;
         let resource = || ConfigResource::topic(topic.as_str());
+        // The broker that is asked may not have heard of the new topic yet.
+        let deadline = Instant::now() + LIMIT;
+        while let Err(error) = admin.describe_configs([resource()]).await?.all() {
+            ensure!(Instant::now() < deadline, "{error}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
         for (change, expected) in [
             (ConfigChange::set("max.message.bytes", "12345"), "12345"),
             (ConfigChange::delete("max.message.bytes"), "1048588"),
