@@ -153,7 +153,8 @@ mod check {
     pub(super) fn take(unit: u32) -> u32 {
         let held = held();
         // A second panic while the first one unwinds would end the process, and tell nothing.
-        if !std::thread::panicking() {
+        // Told in the front's own tests only: an order that bends a law of ours must not end a program that works.
+        if cfg!(test) && !std::thread::panicking() {
             let free = if unit == LEAF { held < LEAF } else { held == 0 };
             assert!(free, "a lock of the front is taken under another (law 3 of docs/design.md)");
         }
@@ -168,7 +169,7 @@ mod check {
 
     #[cfg(not(loom))]
     pub(super) fn outside() {
-        if !std::thread::panicking() {
+        if cfg!(test) && !std::thread::panicking() {
             assert_eq!(held(), 0, "a lock of the front is held while the application's code is called");
         }
     }
