@@ -164,7 +164,11 @@ impl Cluster {
                 self.start_node(node)?;
             }
         }
-        self.wait_until_up()
+        self.wait_until_up()?;
+        match self.version.nodes() {
+            1 => Ok(()),
+            _ => probe::lead_as_at_first(&self.client_ports(), START_LIMIT),
+        }
     }
 
     /// Where the nodes listen for clients, in the order of their ids.

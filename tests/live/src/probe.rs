@@ -16,6 +16,7 @@ const LIST_OFFSETS: i16 = 2;
 const METADATA: i16 = 3;
 const ALTER_PARTITION_REASSIGNMENTS: i16 = 45;
 const API_VERSIONS: i16 = 18;
+const ELECT_LEADERS: i16 = 43;
 
 /// What Metadata version 1 tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -158,6 +159,25 @@ impl Probe {
         Ok(())
     }
 
+    /// Makes the first replica of each partition its leader, where it is in sync; any node passes that on.
+    pub fn elect_first_replicas(&mut self) -> Result<()> {
+        // All topics; then the time-out.
+        let body = [(-1_i32).to_be_bytes(), 10_000_i32.to_be_bytes()].concat();
+        let answer = self.ask(ELECT_LEADERS, 0, &body)?;
+        let mut read = Cursor(&answer);
+        let _throttle = read.i32()?;
+        read.array(|read| {
+            let topic = read.string()?.unwrap_or_default();
+            read.array(|read| {
+                let (index, error, _message) = (read.i32()?, read.i16()?, read.string()?);
+                // 84: it leads already.
+                ensure!(matches!(error, 0 | 84), "ElectLeaders of {topic}-{index} answered error {error}");
+                Ok(())
+            })
+        })?;
+        Ok(())
+    }
+
     /// The batches of a partition from its first offset on; this node must lead it.
     pub fn batches(&mut self, topic: &str, partition: i32) -> Result<Vec<StoredBatch>> {
         let mut found: Vec<StoredBatch> = Vec::new();
@@ -250,6 +270,33 @@ pub fn wait_until_whole(ports: &[u16], limit: Duration) -> Result<()> {
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }
+}
+
+/// Gives every partition back to its first replica, and waits until every node knows that of the internal topics: who
+/// coordinates what is then as it was before nodes were killed.
+pub fn lead_as_at_first(ports: &[u16], limit: Duration) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let state = Probe::connect(ports[0])
+            .and_then(|mut probe| probe.elect_first_replicas())
+            .and_then(|()| ports.iter().try_for_each(|port| is_led_by_first_replicas(*port)));
+        match state {
+            Ok(()) => return Ok(()),
+            Err(why) if Instant::now() >= deadline => return Err(why.context(format!("led by others after {limit:?}"))),
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+fn is_led_by_first_replicas(port: u16) -> Result<()> {
+    let metadata = Probe::connect(port)?.metadata(None)?;
+    for topic in metadata.topics.iter().filter(|topic| topic.name.starts_with("__")) {
+        for partition in &topic.partitions {
+            let first = partition.replicas.first() == Some(&partition.leader);
+            ensure!(first, "{}-{} is led by another: {partition:?}", topic.name, partition.index);
+        }
+    }
+    Ok(())
 }
 
 fn is_whole(port: u16, ports: &[u16]) -> Result<()> {

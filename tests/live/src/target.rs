@@ -105,6 +105,15 @@ impl Target {
         }
     }
 
+    /// For who asks about what other behaviours change, such as who leads what: an in-memory cluster that nobody else has
+    /// used. Apache Kafka is the shared one, which is brought back to its first leaders after each harm.
+    pub fn of_its_own(&self) -> Result<Self> {
+        match self.kind() {
+            Kind::Memory => Self::start(Kind::Memory),
+            Kind::Real(_) => Ok(self.clone()),
+        }
+    }
+
     /// What it is.
     pub fn kind(&self) -> Kind {
         match &self.0 {
@@ -146,7 +155,8 @@ impl Target {
         Ok(())
     }
 
-    /// Starts what was killed, and waits until all nodes are up and every replica is in sync.
+    /// Starts what was killed, and waits until all nodes are up and every replica is in sync; on Apache Kafka also until
+    /// the partitions of internal topics are led by the nodes that led them first.
     pub fn heal(&self) -> Result<()> {
         match &self.0 {
             Behind::Memory(cluster) => {

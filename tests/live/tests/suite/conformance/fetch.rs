@@ -54,14 +54,17 @@ fn fetch(
     request: &FetchRequest,
     version: i16,
 ) -> Result<FetchResponse> {
-    // A machine that has much to do makes an answer late that was not held back: it is asked for again.
-    let mut tries = 0;
+    // A machine that has much to do makes an answer late that was not held back: it is asked for again, at last with more
+    // time to wait. An answer that comes early was not held back, so one of those is enough.
+    let holds = request.max_wait_ms > 0;
+    let mut waits = [WAIT, WAIT, 3 * WAIT].into_iter();
     let (answer, waited) = loop {
+        let max_wait_ms = waits.next().filter(|_| holds).unwrap_or(request.max_wait_ms);
         let begin = Instant::now();
-        let answer = s.wire.ask(broker, request, version).with_context(|| format!("{rule:?}"))?;
-        let waited = request.max_wait_ms > 0 && begin.elapsed().as_millis() as i32 >= WAIT * 9 / 10;
-        tries += 1;
-        if !waited || tries == 3 {
+        let asked = FetchRequest { max_wait_ms, ..request.clone() };
+        let answer = s.wire.ask(broker, &asked, version).with_context(|| format!("{rule:?}"))?;
+        let waited = holds && begin.elapsed().as_millis() as i32 >= max_wait_ms * 9 / 10;
+        if !waited || max_wait_ms > WAIT {
             break (answer, waited);
         }
     };

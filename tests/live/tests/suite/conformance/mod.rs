@@ -52,6 +52,7 @@ struct Pair {
 
 fn check(target: &Target) -> Result<()> {
     let mut all: Vec<Pair> = Vec::new();
+    let target = &target.of_its_own()?;
     for (name, play) in SCRIPTS {
         let mut script = Script::with(target);
         play(&mut script).with_context(|| format!("{name} on {}", target.kind().name()))?;

@@ -4,7 +4,8 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use klamm_core::ErrorCode;
 use klamm_core::wire::frame::{decode_correlation, decode_response_tags, encode_request};
-use klamm_core::wire::messages::{FindCoordinatorRequest, MetadataRequest};
+use klamm_core::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
+use klamm_core::wire::messages::{FindCoordinatorRequest, ListOffsetsRequest, MetadataRequest};
 use klamm_core::wire::{Message, Reader, Request, Wire as _, Writer};
 use klamm_live::Target;
 use std::collections::BTreeMap;
@@ -118,7 +119,7 @@ impl Wire {
         }
     }
 
-    /// Creates a topic of three partitions by asking for it; gives the leader of each.
+    /// Creates a topic of three partitions by asking for it; gives the leader of each, which is at work then.
     pub(crate) fn leaders(&mut self, topic: &str) -> Result<Vec<i32>> {
         use klamm_core::wire::messages::metadata::MetadataRequestTopic;
         let begin = Instant::now();
@@ -130,11 +131,25 @@ impl Wire {
             let found = answer.topics.into_iter().next().context("no answer")?;
             let mut leaders: Vec<_> = found.partitions.iter().map(|p| (p.partition_index, p.leader_id.0)).collect();
             leaders.sort_unstable();
-            if leaders.len() == 3 && leaders.iter().all(|(_, leader)| *leader > 0) {
+            let led = leaders.len() == 3 && leaders.iter().all(|(_, leader)| *leader > 0);
+            if led && self.are_at_work(topic, &leaders)? {
                 return Ok(leaders.into_iter().map(|(_, leader)| leader).collect());
             }
             ensure!(begin.elapsed() < PATIENCE, "{topic} was not created: {}", found.error_code);
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Whether these leaders of partitions serve them: brokers are told of a leader before it knows that it is one.
+    fn are_at_work(&mut self, topic: &str, leaders: &[(i32, i32)]) -> Result<bool> {
+        for (partition_index, leader) in leaders {
+            let asked = ListOffsetsPartition { partition_index: *partition_index, timestamp: -1, ..Default::default() };
+            let topics = vec![ListOffsetsTopic { name: topic.to_owned(), partitions: vec![asked] }];
+            let told = self.ask(*leader, &ListOffsetsRequest { topics, ..Default::default() }, 7)?;
+            if !told.topics[0].partitions[0].error_code.is_ok() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
