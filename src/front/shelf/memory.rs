@@ -1,7 +1,7 @@
 //! Fetched bytes, which go home wherever their last reader lets go of them (contracts B8).
 
-use crate::front::sync::Mutex;
-use crate::front::{Front, locked};
+use crate::front::Front;
+use crate::front::sync::{Mutex, leaf};
 use klamm_core::consumer::Freed;
 use klamm_core::{FrameIx, PartitionIx};
 use std::fmt;
@@ -32,7 +32,7 @@ impl Home {
 
     fn free(&self, freed: Freed) {
         {
-            let mut returned = locked(&self.returned);
+            let mut returned = leaf(&self.returned);
             if returned.closed {
                 return;
             }
@@ -44,12 +44,12 @@ impl Home {
     /// Swaps out what came home since the last time.
     pub(crate) fn swap(&self, into: &mut Vec<Freed>) {
         debug_assert!(into.is_empty());
-        std::mem::swap(&mut locked(&self.returned).freed, into);
+        std::mem::swap(&mut leaf(&self.returned).freed, into);
     }
 
     /// Nobody asks any more: memory is given to the system.
     pub(crate) fn close(&self) {
-        let mut returned = locked(&self.returned);
+        let mut returned = leaf(&self.returned);
         returned.closed = true;
         let old = (std::mem::take(&mut returned.freed), std::mem::take(&mut returned.spare));
         drop(returned);
@@ -58,11 +58,11 @@ impl Home {
 
     /// A buffer for decompressed records.
     pub(crate) fn spare(&self) -> Vec<u8> {
-        locked(&self.returned).spare.pop().unwrap_or_default()
+        leaf(&self.returned).spare.pop().unwrap_or_default()
     }
 
     fn keep(&self, buffer: Vec<u8>) {
-        let mut returned = locked(&self.returned);
+        let mut returned = leaf(&self.returned);
         if !returned.closed && buffer.len() <= SPARE_BYTES && returned.spare.len() < SPARE {
             returned.spare.push(buffer);
         }

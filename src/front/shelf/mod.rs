@@ -99,6 +99,7 @@ struct Trash {
     chunks: Vec<VecDeque<Box<Shelved>>>,
     credits: Vec<memory::Credit>,
     frames: Vec<Arc<memory::Buffer>>,
+    pieces: Vec<Piece>,
     wakers: Vec<Waker>,
 }
 
@@ -190,6 +191,7 @@ impl Shelf {
         drop(trash.chunks);
         drop(trash.credits);
         drop(trash.frames);
+        drop(trash.pieces);
         trash.wakers.into_iter().for_each(Waker::wake);
         result
     }

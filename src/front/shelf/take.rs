@@ -191,12 +191,14 @@ impl State {
     ) -> Result<Option<CheckedOut>> {
         let Some(lane) = self.lanes.get_mut(&ix).filter(|lane| lane.tenure == tenure) else {
             trash.chunks.push([chunk].into());
+            trash.pieces.extend(pieces);
             return Ok(None);
         };
         lane.out = false;
         if lane.stamp != chunk.origin.stamp || lane.ownership != Ownership::Ours {
             // The application sought meanwhile, or the partition goes: nothing was taken.
             trash.chunks.push([chunk].into());
+            trash.pieces.extend(pieces);
             self.offer(ix, trash);
             self.release(shelf, ix);
             return Ok(None);
