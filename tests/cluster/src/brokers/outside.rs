@@ -64,6 +64,13 @@ impl Brokers {
         }
     }
 
+    /// Lets two-phase commits in from now on (KIP-939), and says whether a prepared transaction is kept on demand.
+    pub fn set_two_phase_commit(&mut self, keep_prepared: bool) {
+        let settings = &mut self.state.settings;
+        (settings.unstable_versions, settings.two_phase_commit) = (true, true);
+        settings.keep_prepared = keep_prepared;
+    }
+
     /// Gives a topic more partitions, as CreatePartitions does. False if there is no such topic, or it has as many.
     pub fn add_partitions(&mut self, now: Now, topic: &str, count: i32) -> bool {
         self.set_time(now);

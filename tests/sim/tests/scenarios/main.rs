@@ -22,3 +22,4 @@ mod records;
 mod rig;
 mod transactions;
 mod transactions_partners;
+mod two_phase;
