@@ -38,6 +38,7 @@ use crate::front::shelf::{Shelf, Tools};
 use crate::kafka::Handle;
 use crate::metrics::Metrics;
 use crate::op::Op;
+use klamm_core::ProducerIx;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -259,7 +260,16 @@ impl Consumer {
     /// As [`close`](Self::close), in another way.
     #[must_use = "await it, or `.wait()`"]
     #[doc(alias = "close")]
-    pub fn close_with(mut self, options: CloseOptions) -> Op<()> {
+    pub fn close_with(self, options: CloseOptions) -> Op<()> {
+        self.end(options, None)
+    }
+
+    /// As [`close`](Self::close), when the transactions of a producer have ended: they may carry its positions.
+    pub(crate) fn close_after(self, producer: ProducerIx) -> Op<()> {
+        self.end(CloseOptions::default(), Some(producer))
+    }
+
+    fn end(mut self, options: CloseOptions, after: Option<ProducerIx>) -> Op<()> {
         self.handed_on = true;
         let shelf = self.shelf.clone();
         shelf.bring_back(&mut self.tools);
@@ -267,8 +277,12 @@ impl Consumer {
         let (setter, slot) = op_slot();
         let deadline = shelf.front.clock.now().mono + CLOSE;
         let how = options.apply(shelf.usual_close());
+        let input = match after {
+            None => Input::CloseConsumer(shelf.ix, Some(setter), how, deadline),
+            Some(producer) => Input::CloseAfter(producer, shelf.ix, Some(setter), how, deadline),
+        };
         // A refusal answers the slot.
-        let _ = shelf.front.push(Input::CloseConsumer(shelf.ix, Some(setter), how, deadline));
+        let _ = shelf.front.push(input);
         Op::new(shelf.front.clone(), told::Ending { shelf, slot, hurry: Shelf::hurry })
     }
 }

@@ -449,6 +449,28 @@ fn streams_take_their_partitions_and_give_them_back() {
 }
 
 #[test]
+fn a_close_goes_on_when_the_last_stream_is_dropped_though_its_partition_is_lost() {
+    let rig = Rig::member(group().auto_commit(AutoCommit::Off), 1);
+    let shelf = rig.shelf.clone();
+    let mut partitions = rig.consumer.into_partitions();
+    let stream = once(partitions.next()).unwrap().unwrap().unwrap();
+    let closing = partitions.close();
+    let mut inputs = Vec::new();
+    shelf.front.inbox.swap(&mut inputs);
+    assert!(!inputs.iter().any(|input| matches!(input, Input::CloseConsumer(..))), "the stream is at work");
+    let lost = Event::Lost { consumer: shelf.ix, partitions: vec![klamm_core::PartitionIx(0)], why: None };
+    shelf.handle(lost);
+    drop(stream);
+    inputs.clear();
+    shelf.front.inbox.swap(&mut inputs);
+    assert!(inputs.iter().any(|input| matches!(input, Input::CloseConsumer(..))), "{inputs:?}");
+    drop(closing.within(Duration::from_secs(1)));
+    inputs.clear();
+    shelf.front.inbox.swap(&mut inputs);
+    assert!(inputs.iter().any(|input| matches!(input, Input::HurryConsumer(..))), "it has less time from now on");
+}
+
+#[test]
 fn an_automatic_commit_that_succeeds_makes_good_for_one_that_failed() {
     let rig = Rig::member(group(), 1);
     let committed = |result| rig.shelf.handle(Event::AutoCommitted { consumer: rig.shelf.ix, result });

@@ -6,7 +6,7 @@ use super::shelf::Shelf;
 use super::sync::{Mutex, leaf};
 use super::transaction::Step;
 use klamm_core::client::{CloseConsumer, Command};
-use klamm_core::{ConsumerIx, Error, ErrorKind, OpId, Time};
+use klamm_core::{ConsumerIx, Error, ErrorKind, OpId, ProducerIx, Time};
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub(crate) enum Input {
     OpenConsumer(Arc<Shelf>),
     /// A consumer whose polls have ended; answered when the core ended it, at this time at the latest.
     CloseConsumer(ConsumerIx, Option<OpSetter>, CloseConsumer, Time),
+    /// The same, once the transactions of this producer have ended, which may carry the consumer's positions.
+    CloseAfter(ProducerIx, ConsumerIx, Option<OpSetter>, CloseConsumer, Time),
     /// The close of a consumer has no more time than this.
     HurryConsumer(ConsumerIx, Time),
     /// Answers the slot at this time.
@@ -47,6 +49,7 @@ impl fmt::Debug for Input {
             Self::EndTransaction(_, generation, step, _) => write!(f, "EndTransaction({generation}, {step:?})"),
             Self::OpenConsumer(shelf) => write!(f, "OpenConsumer({})", shelf.ix),
             Self::CloseConsumer(ix, _, how, deadline) => write!(f, "CloseConsumer({ix}, {how:?}, {deadline:?})"),
+            Self::CloseAfter(after, ix, ..) => write!(f, "CloseAfter({after}, {ix})"),
             Self::HurryConsumer(ix, at) => write!(f, "HurryConsumer({ix}, {at:?})"),
             Self::Timer(at, _) => write!(f, "Timer({at:?})"),
             Self::Close(_, deadline) => write!(f, "Close({deadline:?})"),
@@ -87,6 +90,7 @@ impl Inbox {
         if let Input::Command(_, setter, _)
         | Input::CloseProducer(_, setter, _)
         | Input::CloseConsumer(_, setter, ..)
+        | Input::CloseAfter(_, _, setter, ..)
         | Input::Close(setter, _) = &mut input
         {
             if let Some(setter) = setter.take() {

@@ -167,9 +167,9 @@ impl Transactions {
         locked(&self.status).unseen.push(Unseen { slot: slot.clone(), unknown });
     }
 
-    /// The last commit that nobody waits for any more.
-    pub(crate) fn resume(&self) -> Option<Arc<OpSlot>> {
-        locked(&self.status).unseen.pop().map(|unseen| unseen.slot)
+    /// The last commit that nobody waits for any more, and whether its outcome was told to be unknown.
+    pub(crate) fn resume(&self) -> Option<(Arc<OpSlot>, bool)> {
+        locked(&self.status).unseen.pop().map(|unseen| (unseen.slot, unseen.unknown))
     }
 }
 

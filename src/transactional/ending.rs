@@ -17,6 +17,10 @@ pub(super) struct Ending {
     timer: Arc<OpSlot>,
     limit: Duration,
     over: bool,
+    /// Somebody was told that the outcome is unknown: that stays so until it is known.
+    unknown: bool,
+    /// Somebody else looks after the outcome.
+    watched: bool,
     begun: klamm_core::Time,
 }
 
@@ -24,7 +28,17 @@ impl Ending {
     pub(super) fn new(front: Arc<ProducerFront>, slot: Arc<OpSlot>, commit: bool, limit: Duration) -> Self {
         let timer = front.shared.front.timer(limit);
         let begun = front.shared.front.clock.now().mono;
-        Self { front, slot, commit, timer, limit, over: false, begun }
+        Self { front, slot, commit, timer, limit, over: false, unknown: false, watched: false, begun }
+    }
+
+    pub(super) fn doubtful(mut self, unknown: bool) -> Self {
+        self.unknown = unknown;
+        self
+    }
+
+    pub(super) fn watched(mut self) -> Self {
+        self.watched = true;
+        self
     }
 
     pub(super) fn into_op(self) -> Op<()> {
@@ -42,7 +56,7 @@ impl Ending {
     }
 
     fn keep(&self, unknown: bool) {
-        if let Some(transactions) = self.front.shared.transactions.as_ref().filter(|_| self.commit) {
+        if let Some(transactions) = self.front.shared.transactions.as_ref().filter(|_| self.commit && !self.watched) {
             transactions.keep(&self.slot, unknown);
         }
     }
@@ -83,7 +97,7 @@ impl Work<()> for Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         if !self.over {
-            self.keep(false);
+            self.keep(self.unknown);
         }
     }
 }

@@ -95,8 +95,9 @@ impl ExactlyOnce {
     pub fn close(self) -> Op<()> {
         let Self { consumer, producer, previous } = self;
         drop(previous);
-        let front = producer.front().shared.front.clone();
-        let closing = Closing { producer: Some(producer.close()), consumer: consumer.close(), left: None };
+        let (front, after) = (producer.front().shared.front.clone(), producer.front().shared.ix);
+        let producer = producer.close();
+        let closing = Closing { producer: Some(producer), consumer: consumer.close_after(after), left: None };
         Op::new(front, closing)
     }
 }
@@ -241,7 +242,6 @@ impl ExactlyOnce {
         if let Some(previous) = self.previous.take().filter(|_| answer.is_err()) {
             self.consumer.rewind(&previous.from);
         }
-        self.producer.forget_commit();
         Poll::Ready(match answer {
             Err(error) if !costs_one_step(&error) => Err(error),
             _ => Ok(()),
@@ -290,7 +290,7 @@ impl fmt::Debug for PollStep<'_> {
     }
 }
 
-/// First the producer, whose last step may still end, then the consumer, which leaves its group.
+/// First the producer, whose last step may still end, then the consumer, which leaves its group: also if nobody waits.
 struct Closing {
     producer: Option<Op<()>>,
     consumer: Op<()>,

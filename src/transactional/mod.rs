@@ -77,7 +77,9 @@ impl TransactionalProducer {
     #[must_use = "await it, or `.wait()`"]
     pub fn resume_commit(&mut self) -> Op<()> {
         match self.transactions().map(Transactions::resume) {
-            Ok(Some(slot)) => Ending::new(self.front().clone(), slot, true, self.limit).into_op(),
+            Ok(Some((slot, unknown))) => {
+                Ending::new(self.front().clone(), slot, true, self.limit).doubtful(unknown).into_op()
+            }
             Ok(None) => Op::ready(Err(Error::new(ErrorKind::Misuse, "no commit is unresolved"))),
             Err(error) => Op::ready(Err(error)),
         }
@@ -143,7 +145,7 @@ impl TransactionalProducer {
         Ending::new(front.clone(), slot, commit, self.limit).into_op()
     }
 
-    /// Commits; `other` hears of the end too.
+    /// Commits; `other` hears of the end, and is who tells it.
     fn commit_for(&self, generation: u64, other: OpSetter) -> Ending {
         let front = self.front();
         front.hurry();
@@ -151,12 +153,7 @@ impl TransactionalProducer {
         // A refusal answers the slots.
         let _ =
             front.shared.front.push(Input::EndTransaction(front.clone(), generation, Way::Commit, vec![setter, other]));
-        Ending::new(front.clone(), slot, true, self.limit)
-    }
-
-    /// Somebody else looks after the end of the last commit.
-    fn forget_commit(&self) {
-        drop(self.transactions().map(Transactions::resume));
+        Ending::new(front.clone(), slot, true, self.limit).watched()
     }
 
     fn abandon(&self, generation: u64) {

@@ -27,8 +27,6 @@ mod position;
 mod presence;
 mod session;
 mod standing;
-#[cfg(test)]
-mod steps;
 mod subscription;
 mod verdict;
 

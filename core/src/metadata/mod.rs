@@ -291,7 +291,10 @@ impl Metadata {
 
     fn reschedule(&mut self, now: Now, rng: &mut Rng, asked: &Asked) {
         let later = now.mono + self.max_age;
-        self.cluster_due = later;
+        // Whoever wants all topics since then is not answered by some of them.
+        if asked.topics.is_none() || !self.all_wanted {
+            self.cluster_due = later;
+        }
         let covered: Vec<TopicIx> = match &asked.topics {
             Some(topics) => topics.iter().copied().collect(),
             None => self.wanted.keys().copied().collect(),
@@ -379,6 +382,17 @@ mod tests {
     fn a_topic_whose_leader_is_not_among_the_brokers_is_asked_for_again_soon() {
         let (metadata, now, _) = after_answer(&[2, 3]);
         assert!(metadata.due().unwrap() <= now.mono + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn who_wants_all_topics_while_some_are_asked_for_is_answered_next() {
+        let (mut metadata, now, mut rng) = after_answer(&[1]);
+        let some = Asked { token: 0, topics: Some(BTreeSet::from([T])), ids: BTreeSet::new() };
+        metadata.want(&Needs { all_topics: true, ..Needs::default() });
+        metadata.reschedule(now, &mut rng, &some);
+        assert!(metadata.due().unwrap() <= now.mono, "not after metadata.max.age.ms");
+        metadata.reschedule(now, &mut rng, &Asked { topics: None, ..some });
+        assert!(metadata.due().unwrap() > now.mono + Duration::from_secs(60));
     }
 
     #[test]

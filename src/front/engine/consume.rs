@@ -3,9 +3,37 @@
 use super::Engine;
 use crate::front::op::OpSetter;
 use klamm_core::client::{CloseConsumer, Command};
-use klamm_core::{ConsumerIx, Now, Time};
+use klamm_core::{ConsumerIx, Now, ProducerIx, Time};
+
+/// The close of a consumer that waits for the end of a producer's transactions.
+pub(super) struct Held {
+    pub(super) after: ProducerIx,
+    pub(super) ix: ConsumerIx,
+    pub(super) setter: Option<OpSetter>,
+    pub(super) how: CloseConsumer,
+    pub(super) deadline: Time,
+    pub(super) begun: Time,
+}
+
+impl Held {
+    /// Transactions that have not ended by then are not waited for: the consumer itself needs some of the time, to leave.
+    pub(super) fn until(&self) -> Time {
+        self.begun + self.deadline.since(self.begun) / 4 * 3
+    }
+}
 
 impl Engine {
+    /// Closes the consumers whose last transactions have ended.
+    pub(super) fn close_held(&mut self, now: Now) {
+        let open = |ix: &ProducerIx| self.producers.get(ix).is_some_and(|producer| !producer.ends.is_empty());
+        let waits = |held: &Held| open(&held.after) && held.until() > now.mono;
+        let (waiting, free): (Vec<_>, Vec<_>) = self.held.drain(..).partition(waits);
+        self.held = waiting;
+        for Held { ix, setter, how, deadline, .. } in free {
+            self.close_consumer(now, ix, setter, how, deadline);
+        }
+    }
+
     /// Hands the core what the applications asked of their consumers, the memory that they gave back, and the levels that
     /// it wants.
     pub(super) fn serve_consumers(&mut self, now: Now) {
@@ -75,6 +103,10 @@ impl Engine {
     pub(super) fn close_consumers(&mut self, now: Now, deadline: Time) {
         let all: Vec<_> = self.consumers.shelves().cloned().collect();
         for shelf in all {
+            if let Some(held) = self.held.iter_mut().find(|held| held.ix == shelf.ix) {
+                held.deadline = held.deadline.min(deadline);
+                continue;
+            }
             shelf.close();
             let how = shelf.usual_close();
             self.close_consumer(now, shelf.ix, None, how, deadline);

@@ -23,6 +23,7 @@ impl Machine for Engine {
         self.take_inputs(now);
         self.take_slots(now);
         self.go_on_ending(now);
+        self.close_held(now);
         self.serve(now);
         self.serve_consumers(now);
         self.offload();

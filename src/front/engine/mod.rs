@@ -45,6 +45,7 @@ pub struct Engine {
     actions: VecDeque<Action>,
     next: u64,
     closing: Option<close::Closing>,
+    held: Vec<consume::Held>,
     ended: bool,
     published: Option<Time>,
     wakers: Wakers,
@@ -85,6 +86,7 @@ impl MakeEngine {
             actions: VecDeque::new(),
             next: 0,
             closing: None,
+            held: Vec::new(),
             ended: false,
             published: None,
             wakers: Wakers::new(),
@@ -133,7 +135,11 @@ impl Engine {
                 Input::CloseConsumer(ix, setter, how, deadline) => {
                     self.close_consumer(now, ix, setter, how, deadline);
                 }
+                Input::CloseAfter(after, ix, setter, how, deadline) => {
+                    self.held.push(consume::Held { after, ix, setter, how, deadline, begun: now.mono });
+                }
                 Input::HurryConsumer(ix, at) => {
+                    self.held.iter_mut().filter(|held| held.ix == ix).for_each(|held| held.deadline = at);
                     if let Some(op) = self.consumers.closing(ix) {
                         self.client.handle_command(now, op, Command::Deadline(at));
                     }
@@ -235,7 +241,8 @@ impl Engine {
         let tickets = self.producers.values().filter_map(Producer::deadline);
         let closing = self.closing.as_ref().and_then(|closing| closing.deadline());
         let polls = self.consumers.deadline();
-        let at = timers.into_iter().chain(tickets).chain(closing).chain(polls).min()?;
+        let held = self.held.iter().map(consume::Held::until);
+        let at = timers.into_iter().chain(tickets).chain(closing).chain(polls).chain(held).min()?;
         Some(Wake { at, why: klamm_core::Why::Operation })
     }
 
@@ -248,6 +255,7 @@ impl Engine {
         }
         self.consumers.expire(now, &mut self.wakers);
         self.expire_closing(now);
+        self.close_held(now);
     }
 
     /// Resolves everything that waits, without another turn.
@@ -275,12 +283,14 @@ impl Engine {
                 Input::OpenConsumer(shelf) => self.consumers.open(shelf),
                 Input::CloseProducer(_, Some(setter), _)
                 | Input::CloseConsumer(_, Some(setter), ..)
+                | Input::CloseAfter(_, _, Some(setter), ..)
                 | Input::Close(Some(setter), _) => {
                     setter.set(Ok(klamm_core::client::Reply::Unit));
                 }
                 _ => {}
             }
         }
+        self.held.drain(..).filter_map(|held| held.setter).for_each(|setter| setter.set(Err(error.clone())));
         self.works.clear();
         self.consumers.abandon(error, &mut self.wakers);
         self.end_closing(error);

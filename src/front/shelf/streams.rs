@@ -102,7 +102,7 @@ impl Shelf {
             let closing = if streams.alive == 0 { streams.closing.take() } else { None };
             let ending = streams.ending;
             let commits = self.settings.commits;
-            let lane = state.lanes.get_mut(&ix).filter(|lane| lane.tenure == tenure)?;
+            let Some(lane) = state.lanes.get_mut(&ix).filter(|lane| lane.tenure == tenure) else { return closing };
             lane.reader = Reader::Waiting(now + self.config.retry_backoff);
             lane.came_back();
             if lane.ownership == Ownership::Ours && !ending {
@@ -151,12 +151,16 @@ impl Shelf {
 
     /// The streams of a close have less time.
     pub(crate) fn hurry_streams(&self, at: Time) {
-        self.with(|state, _| {
-            if let Some(closing) = state.streams.as_mut().and_then(|streams| streams.closing.as_mut()) {
+        let waits = self.with(|state, _| {
+            let closing = state.streams.as_mut().and_then(|streams| streams.closing.as_mut());
+            closing.map(|closing| {
                 closing.streams = closing.streams.min(at);
                 closing.deadline = closing.deadline.min(at);
-            }
+            })
         });
+        if waits.is_none() {
+            self.hurry(at);
+        }
     }
 
     pub(super) fn push_close(&self, closing: Closing) {

@@ -28,6 +28,12 @@ impl Drop for SimStream {
     }
 }
 
+impl Drop for SimNet {
+    fn drop(&mut self) {
+        lock(&self.world).drop_side(self.side);
+    }
+}
+
 impl SimNet {
     pub(crate) fn new(world: &Shared) -> Self {
         let mut locked = lock(world);

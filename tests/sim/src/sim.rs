@@ -35,6 +35,8 @@ pub struct Sim {
     seed: u64,
     clients: Rc<Cell<u64>>,
     fate: Rc<Fate>,
+    /// Who wants to look whenever something has come to pass.
+    watchers: Rc<RefCell<Vec<Waker>>>,
 }
 
 /// What befalls the drivers of all clients, beside the network.
@@ -62,6 +64,7 @@ impl Sim {
             seed,
             clients: Rc::default(),
             fate: Rc::default(),
+            watchers: Rc::default(),
         }
     }
 
@@ -143,6 +146,16 @@ impl Sim {
         lock(&self.world).happened()
     }
 
+    /// Wakes a task when the next thing has come to pass, whatever it is.
+    pub fn wake_at_next_event(&self, waker: &Waker) {
+        self.watchers.borrow_mut().push(waker.clone());
+    }
+
+    /// How many connections clients hold open.
+    pub fn connections(&self) -> usize {
+        lock(&self.world).wires.values().filter(|wire| !wire.dropped).count()
+    }
+
     pub(crate) fn world(&self) -> &Shared {
         &self.world
     }
@@ -168,6 +181,7 @@ impl Sim {
                 continue;
             }
             assert!(lock(&self.world).step(), "nothing will ever happen again, at {:?}", self.elapsed());
+            self.watchers.take().into_iter().for_each(Waker::wake);
             let happened = lock(&self.world).happened();
             assert!(happened < MOST, "{happened} things came to pass in {at:?}: a loop");
             if self.elapsed() != at {

@@ -46,6 +46,8 @@ pub(crate) enum Answer {
 struct Side {
     events: VecDeque<NetEvent<u64>>,
     waker: Option<Waker>,
+    /// The client's driver is gone.
+    gone: bool,
 }
 
 /// Everything that is not the client.
@@ -256,6 +258,17 @@ impl World {
         event
     }
 
+    /// A client's driver is gone: connections that it did not take end with it.
+    pub(crate) fn drop_side(&mut self, side: usize) {
+        let side = &mut self.sides[side];
+        side.gone = true;
+        for event in std::mem::take(&mut side.events) {
+            if let NetEvent::Connected(_, Ok(id)) = event {
+                self.drop_wire(id);
+            }
+        }
+    }
+
     pub(crate) fn wake_at(&mut self, when: Time, waker: Waker) {
         self.at(when, Event::Wake(waker));
     }
@@ -409,6 +422,9 @@ impl World {
     }
 
     fn answer(&mut self, side: usize, answer: Answer) {
+        if self.sides[side].gone {
+            return;
+        }
         let event = match answer {
             Answer::Lookup(id, answer) => NetEvent::Lookup(id, answer),
             Answer::Worked(id, done) => NetEvent::Worked(id, Ok(done)),
