@@ -53,7 +53,11 @@ pub fn kafka_has(pattern: &str, version: i16) -> bool {
     }
 }
 
-fn rust_has(pattern: &str, version: i16) -> bool {
+/// Whether a Rust pattern of versions (`3`, `2..=7`, `4..`) has that version.
+///
+/// # Panics
+/// If it is no such pattern.
+pub fn rust_has(pattern: &str, version: i16) -> bool {
     let number = |s: &str| s.trim().parse::<i16>().unwrap_or_else(|_| panic!("version pattern {pattern}"));
     match (pattern.split_once("..="), pattern.split_once("..")) {
         (Some((low, high)), _) => (number(low)..=number(high)).contains(&version),

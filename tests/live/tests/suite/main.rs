@@ -14,7 +14,6 @@ mod exactly_once;
 mod groups;
 mod harm;
 mod java_names;
-mod killed;
 mod librdkafka;
 mod monkey;
 mod noise;
@@ -70,7 +69,6 @@ fn main() -> ExitCode {
         raw::BEHAVIOURS,
         harm::BEHAVIOURS,
         scenarios::BEHAVIOURS,
-        killed::BEHAVIOURS,
         bank::BEHAVIOURS,
         chaos::BEHAVIOURS,
     ];
