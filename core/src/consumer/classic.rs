@@ -311,3 +311,30 @@ impl Classic {
 fn millis(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_made_in_a_generation_whose_share_is_known_or_not_yet_left() {
+        let config = Arc::new(ConsumerConfig::default());
+        let mut classic = Classic::new(ConsumerIx(0), config, "g".into());
+        let electing = State::Electing { members: Vec::new(), unknown: BTreeSet::new(), deadline: Time(1) };
+        for (state, may) in [
+            (State::Out, false),
+            (State::Ready, true),
+            (State::Joining(1), false),
+            (electing, false),
+            (State::ToSync(Vec::new()), false),
+            (State::Syncing(1), false),
+            (State::Stable, true),
+        ] {
+            classic.state = state;
+            classic.generation = 3;
+            assert_eq!(classic.may_commit(), may, "{:?}", classic.state);
+            classic.generation = -1;
+            assert!(!classic.may_commit(), "{:?} without a generation", classic.state);
+        }
+    }
+}

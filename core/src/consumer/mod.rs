@@ -27,6 +27,8 @@ mod position;
 mod presence;
 mod session;
 mod standing;
+#[cfg(test)]
+mod steps;
 mod subscription;
 mod verdict;
 

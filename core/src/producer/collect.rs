@@ -40,10 +40,6 @@ impl Producer {
             let brokers: SmallVec<[BrokerId; 8]> = doomed.into_iter().chain(self.hungry.iter().copied()).collect();
             for broker in brokers {
                 if self.collect_for(broker, into) {
-                    if broker == NOBODY {
-                        // What can only fail need not linger: the front would keep it back, and nobody would ask again.
-                        into.take = Take::Expire { entered_before: Time(u64::MAX) };
-                    }
                     // Fed for now: the link says so if it has room for more.
                     self.hungry.remove(&broker);
                     asked = true;

@@ -13,6 +13,7 @@ pub mod bank;
 pub mod chaos;
 mod classes;
 pub mod cluster;
+pub mod cutter;
 mod folders;
 mod jars;
 pub mod need;
@@ -28,6 +29,7 @@ pub mod target;
 mod version;
 
 pub use cluster::Cluster;
+pub use cutter::Cutter;
 pub use jars::of as jars_of;
 pub use peers::{Java, Kcat};
 pub use probe::Probe;

@@ -224,6 +224,7 @@ pub(crate) struct Stage {
     kind: Kind,
     state: Mutex<State>,
     gate: RwLock<()>,
+    next: Mutex<Option<Arc<Stage>>>,
 }
 
 enum State {
@@ -243,7 +244,20 @@ pub(crate) enum Hold<'a> {
 
 impl Stage {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self { kind, state: Mutex::new(State::NotStarted), gate: RwLock::new(()) }
+        Self { kind, state: Mutex::new(State::NotStarted), gate: RwLock::new(()), next: Mutex::new(None) }
+    }
+
+    /// The stage that is needed behind this one.
+    pub(crate) fn is_followed_by(&self, next: Arc<Self>) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+    }
+
+    /// Somebody begins to use this one: the next one starts meanwhile, for most of what a behaviour does is waiting.
+    pub(crate) fn is_used(&self) {
+        if let Some(next) = self.next.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // What goes wrong is told to whoever uses it.
+            thread::spawn(move || _ = next.target());
+        }
     }
 
     /// Waits for its turn.

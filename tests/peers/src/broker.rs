@@ -1,36 +1,42 @@
 //! The broker, in a process of its own: acknowledges everything, or serves one batch for ever.
 
-use crate::cell::values;
+use crate::cell::{Cell, Load};
 use bytes::Bytes;
 use klamm_cluster::Cluster;
+use klamm_core::codec::{Codec, Compression};
 use klamm_core::record::{BodyBuf, Stamp};
 use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// The partitions of the topic.
-pub const PARTITIONS: i32 = 4;
-/// The topic.
-pub const TOPIC: &str = "bench";
 /// Bytes of a prepared batch: what a producer of records of this size would write.
 const BATCH: usize = 100_000;
 
-fn prepared(size: usize) -> Bytes {
-    let mut body = BodyBuf::with_limit(BATCH);
-    for value in values(size).iter().cycle() {
-        if body.append(1_700_000_000_000, None, Some(value), &[]).is_none() {
-            break;
-        }
+fn prepared(cell: &Cell) -> Bytes {
+    let (mut body, load) = (BodyBuf::with_limit(BATCH), Load::new(cell));
+    let mut n = 0;
+    while body.append(1_700_000_000_000, None, Some(load.value(n)), &[]).is_some() {
+        n += 1;
     }
-    let head = body.facts().header(Stamp::NONE, false);
-    [&head[..], body.plain()].concat().into()
+    let (facts, records) = match cell.codec.as_str() {
+        "none" => (body.facts(), body.plain().to_vec()),
+        name => {
+            let codec = if name == "lz4" { Codec::Lz4 } else { Codec::Zstd };
+            let mut packed = Vec::new();
+            let compression = Compression::new(codec, None).expect("a codec with its usual level");
+            let len = compression.compress(body.plain(), &mut packed).expect("plain bytes compress");
+            packed.truncate(len);
+            (body.facts_as(codec, &packed), packed)
+        }
+    };
+    [&facts.header(Stamp::NONE, false)[..], &records].concat().into()
 }
 
-/// Serves until standard input ends.
-pub fn serve(size: usize) -> io::Result<()> {
+/// Serves until standard input ends: swallows records, or serves a prepared batch if the cell reads.
+pub fn serve(cell: &Cell) -> io::Result<()> {
     let builder = Cluster::builder().sink();
-    let builder = if size > 0 { builder.prepared(prepared(size)) } else { builder };
+    let builder = if cell.what == "consume" { builder.prepared(prepared(cell)) } else { builder };
     let cluster = builder.start()?;
-    cluster.create_topic(TOPIC, PARTITIONS);
+    cluster.create_topic(&cell.topic(), cell.partitions);
     println!("{}", cluster.bootstrap());
     let mut end = String::new();
     while io::stdin().read_line(&mut end)? > 0 {
@@ -49,10 +55,10 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts one: `size` 0 swallows records, else it serves records of that size.
-    pub fn start(size: usize) -> io::Result<Self> {
+    /// Starts the one that a cell needs.
+    pub fn start(cell: &Cell) -> io::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["broker", &size.to_string()])
+            .args(["broker", &cell.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

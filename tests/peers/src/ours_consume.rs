@@ -1,12 +1,11 @@
 //! klamm's consumer: poll by poll, every record looked at.
 
-use crate::broker::{PARTITIONS, TOPIC};
 use crate::cell::Cell;
 use crate::usage::{Cost, Usage};
-use klamm::{Batch, Blocking, Config, ConsumerConfig, Kafka, Tokio};
+use klamm::{AsyncStd, Batch, Blocking, Config, ConsumerConfig, Kafka, Tokio};
 use std::time::Duration;
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// How long a poll may wait.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,7 +17,7 @@ fn section() -> ConsumerConfig {
 /// Reads `records` records.
 pub fn consume(cell: &Cell, bootstrap: &str, records: u64) -> Result<Cost, Failure> {
     let config = Config::new(bootstrap).consumer(section());
-    let all = (0..PARTITIONS).map(|partition| (TOPIC, partition));
+    let all = (0..cell.partitions).map(|partition| (cell.topic(), partition));
     let size = cell.size as u64;
     match cell.who.as_str() {
         "blocking-poll" => {
@@ -78,6 +77,16 @@ pub fn consume(cell: &Cell, bootstrap: &str, records: u64) -> Result<Cost, Failu
             })?;
             tally.cost(size)
         }
+        "async-std-poll" => async_std::task::block_on(async {
+            let kafka = Kafka::connect(AsyncStd, config).await?;
+            let mut consumer = kafka.standalone_consumer()?;
+            consumer.assign(all)?;
+            let mut tally = Tally::new(records);
+            while tally.goes_on() {
+                tally.take(consumer.poll(PATIENCE).await?);
+            }
+            tally.cost(size)
+        }),
         other => Err(format!("klamm is not used as {other}").into()),
     }
 }

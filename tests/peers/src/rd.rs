@@ -1,7 +1,8 @@
 //! librdkafka, through the `rdkafka` crate.
 
-use crate::broker::{PARTITIONS, TOPIC};
-use crate::cell::{Cell, values};
+use crate::cell::{Cell, Load};
+use crate::latency::{self, Latencies};
+use crate::ours::shares;
 use crate::usage::{Cost, Usage};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfig, FromClientConfigAndContext};
@@ -11,10 +12,10 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Looks at every delivery report.
 #[derive(Clone, Default)]
@@ -47,84 +48,76 @@ fn config(cell: &Cell, bootstrap: &str) -> ClientConfig {
     for (key, value) in tuned {
         config.set(*key, *value);
     }
+    if cell.what != "consume" {
+        config.set("compression.type", &cell.codec);
+    }
     config
 }
 
 /// Sends `records` records; every delivery report is looked at.
 pub fn produce(cell: &Cell, bootstrap: &str, records: u64) -> Result<Cost, Failure> {
-    let (config, reports) = (config(cell, bootstrap), Reports::default());
-    let values = values(cell.size);
+    let reports = Reports::default();
     let done = reports.0.clone();
-    if cell.who == "librdkafka-threaded" {
-        let producer = ThreadedProducer::from_config_and_context(&config, reports)?;
-        measure(
-            records,
-            &values,
-            &done,
-            |record| producer.send(record),
-            |all| {
-                if all {
-                    producer.flush(Duration::from_secs(60))
-                } else {
-                    std::thread::sleep(Duration::from_micros(500));
-                    Ok(())
-                }
-            },
-        )
-    } else {
-        let producer = BaseProducer::from_config_and_context(&config, reports)?;
-        let mut n = 0u32;
-        measure(
-            records,
-            &values,
-            &done,
-            |record| {
-                n += 1;
-                if n % 1000 == 0 {
-                    producer.poll(Duration::ZERO);
-                }
-                producer.send(record)
-            },
-            |all| {
-                if all {
-                    producer.flush(Duration::from_secs(60))
-                } else {
-                    producer.poll(Duration::from_millis(100));
-                    Ok(())
-                }
-            },
-        )
-    }
-}
-
-fn measure<'v>(
-    records: u64,
-    values: &'v [Vec<u8>],
-    done: &AtomicU64,
-    mut send: impl FnMut(BaseRecord<'v, (), [u8]>) -> Result<(), (KafkaError, BaseRecord<'v, (), [u8]>)>,
-    mut wait: impl FnMut(bool) -> Result<(), KafkaError>,
-) -> Result<Cost, Failure> {
-    let mut run = |records: u64| -> Result<(), Failure> {
-        for (_, value) in (0..records).zip(values.iter().cycle()) {
-            let mut record = BaseRecord::to(TOPIC).payload(value.as_slice());
-            while let Err((error, back)) = send(record) {
-                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                    return Err(error.into());
-                }
-                record = back;
-                wait(false)?;
+    let producer = BaseProducer::from_config_and_context(&config(cell, bootstrap), reports)?;
+    let (load, topic) = (Load::new(cell), cell.topic());
+    let send_all = |records: u64| -> Result<(), Failure> {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // With several senders somebody else serves the reports, as librdkafka's manual has it.
+            let poller = (cell.threads > 1).then(|| {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        producer.poll(Duration::from_millis(10));
+                    }
+                })
+            });
+            let (producer, load, topic) = (&producer, &load, topic.as_str());
+            let own = cell.threads == 1;
+            let senders: Vec<_> = shares(records, cell.threads)
+                .map(|share| {
+                    scope.spawn(move || share.into_iter().try_for_each(|n| send(producer, topic, load, n, own)))
+                })
+                .collect();
+            let sent: Result<(), KafkaError> =
+                senders.into_iter().try_for_each(|sender| sender.join().expect("a sender does not panic"));
+            over.store(true, Ordering::Relaxed);
+            if let Some(poller) = poller {
+                poller.join().expect("polling does not panic");
             }
-        }
-        wait(true)?;
-        Ok(())
+            sent?;
+            Ok(producer.flush(Duration::from_secs(60))?)
+        })
     };
-    run(records / 10)?;
+    send_all(records / 10)?;
     let before = done.load(Ordering::Relaxed);
     let usage = Usage::now();
-    run(records)?;
+    send_all(records)?;
     let cost = usage.cost(records);
     let delivered = done.load(Ordering::Relaxed) - before;
     if delivered == records { Ok(cost) } else { Err(format!("{delivered} of {records} were delivered").into()) }
+}
+
+fn send(producer: &BaseProducer<Reports>, topic: &str, load: &Load, n: u64, own: bool) -> Result<(), KafkaError> {
+    if own && n % 1000 == 0 {
+        producer.poll(Duration::ZERO);
+    }
+    let key = load.key(n);
+    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).payload(load.value(n));
+    if let Some(key) = &key {
+        record = record.key(key);
+    }
+    while let Err((error, back)) = producer.send(record) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+            return Err(error);
+        }
+        record = back;
+        if own {
+            producer.poll(Duration::from_millis(100));
+        } else {
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+    Ok(())
 }
 
 /// Reads `records` records.
@@ -133,8 +126,8 @@ pub fn consume(cell: &Cell, bootstrap: &str, records: u64) -> Result<Cost, Failu
     config.set("group.id", "bench").set("enable.auto.commit", "false");
     let consumer = BaseConsumer::from_config(&config)?;
     let mut list = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        list.add_partition_offset(TOPIC, partition, Offset::Offset(0))?;
+    for partition in 0..cell.partitions {
+        list.add_partition_offset(&cell.topic(), partition, Offset::Offset(0))?;
     }
     consumer.assign(&list)?;
     let run = |records: u64| -> Result<u64, Failure> {
@@ -150,4 +143,34 @@ pub fn consume(cell: &Cell, bootstrap: &str, records: u64) -> Result<Cost, Failu
     let bytes = run(records)?;
     let cost = usage.cost(records);
     if bytes == records * cell.size as u64 { Ok(cost) } else { Err(format!("{bytes} bytes came").into()) }
+}
+
+/// Notes when each record was acknowledged.
+struct Clocked(latency::Shared);
+
+impl ClientContext for Clocked {}
+
+impl ProducerContext for Clocked {
+    type DeliveryOpaque = Box<Instant>;
+    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Instant>) {
+        if result.is_ok() {
+            self.0.add(*sent);
+        }
+    }
+}
+
+/// The latencies of records at a fixed rate.
+pub fn latency(cell: &Cell, bootstrap: &str, records: u64) -> Result<Latencies, Failure> {
+    let seen = latency::Shared::default();
+    let mut config = config(cell, bootstrap);
+    config.set("linger.ms", cell.linger.to_string());
+    let producer = ThreadedProducer::from_config_and_context(&config, Clocked(seen.clone()))?;
+    let (load, topic) = (Load::new(cell), cell.topic());
+    latency::pace(records, |n| {
+        let record: BaseRecord<'_, [u8], [u8], _> =
+            BaseRecord::with_opaque_to(&topic, Box::new(Instant::now())).payload(load.value(n));
+        producer.send(record).map_err(|(error, _)| error.into())
+    })?;
+    producer.flush(Duration::from_secs(30))?;
+    Ok(seen.summary())
 }

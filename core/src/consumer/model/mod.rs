@@ -11,7 +11,7 @@ use crate::codec::Codec;
 use crate::record::{BatchHeader, BodyBuf, Stamp};
 
 /// A batch of `count` records from `base` on.
-fn batch(base: i64, count: u32, epoch: i32) -> Vec<u8> {
+pub(super) fn batch(base: i64, count: u32, epoch: i32) -> Vec<u8> {
     let mut buf = BodyBuf::with_limit(64 * count as usize + 64);
     for i in 0..count {
         buf.append(1000, None, Some(format!("{}", base + i64::from(i)).as_bytes()), &[]).unwrap();

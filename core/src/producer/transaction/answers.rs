@@ -1,7 +1,7 @@
 //! What coordinators answer, request by request.
 
 use super::class::{Reaction, reaction};
-use super::{Ask, Call, State, requests};
+use super::{Ask, Call, GroupOffsets, State, Transaction, requests};
 use crate::client::Reply;
 use crate::client::role::{Cx, Response};
 use crate::producer::machine::Producer;
@@ -11,7 +11,13 @@ use crate::{BrokerId, Error, ErrorCode, ErrorKind, PartitionIx};
 use std::sync::Arc;
 
 impl Producer {
-    pub(super) fn take_init(&mut self, cx: &mut Cx<'_>, broker: BrokerId, response: &Response) -> Result<i32, Error> {
+    pub(super) fn take_init(
+        &mut self,
+        cx: &mut Cx<'_>,
+        broker: BrokerId,
+        call: &Call,
+        response: &Response,
+    ) -> Result<i32, Error> {
         let answer = response.decode::<InitProducerIdRequest>()?;
         if answer.error_code.is_ok() && (answer.producer_id < 0 || answer.producer_epoch < 0) {
             return Err(Error::new(ErrorKind::Corrupt, "a broker gave a producer id that is none"));
@@ -20,7 +26,7 @@ impl Producer {
             return Ok(answer.throttle_time_ms);
         }
         let what = "the coordinator gives no producer id";
-        if self.react(cx, broker, Ask::Init, answer.error_code, what) == Reaction::Done {
+        if self.react(cx, broker, call, answer.error_code, what) == Reaction::Done {
             let kept = self.transaction.as_ref().is_some_and(|txn| txn.state == State::Kept);
             self.adopt(Identity { id: answer.producer_id, epoch: answer.producer_epoch });
             if kept {
@@ -61,12 +67,12 @@ impl Producer {
         self.unfiled = true;
         match worst {
             None => {
-                self.react(cx, broker, call.ask, ErrorCode::NONE, "");
+                self.react(cx, broker, call, ErrorCode::NONE, "");
             }
             Some((partition, code)) => {
                 let (topic, number) = cx.names.named(partition);
                 let what = format!("{topic}-{number} cannot be added to the transaction");
-                self.react(cx, broker, call.ask, code, &what);
+                self.react(cx, broker, call, code, &what);
             }
         }
         Ok(throttle)
@@ -76,17 +82,18 @@ impl Producer {
         &mut self,
         cx: &mut Cx<'_>,
         broker: BrokerId,
+        call: &Call,
         response: &Response,
     ) -> Result<i32, Error> {
         let answer = response.decode::<AddOffsetsToTxnRequest>()?;
         let Some(txn) = &mut self.transaction else { return Ok(answer.throttle_time_ms) };
-        let group: Option<Arc<str>> = txn.offsets.front().map(|offsets| offsets.group.group.clone());
+        let group: Option<Arc<str>> = call.offsets.as_ref().map(|(_, group)| group.clone());
         txn.touched |= answer.error_code.is_ok();
         if let (Some(group), true) = (&group, answer.error_code.is_ok()) {
             txn.groups.insert(group.clone());
         }
         let what = format!("group \"{}\" cannot be added to the transaction", group.as_deref().unwrap_or_default());
-        self.react(cx, broker, Ask::AddOffsets, answer.error_code, &what);
+        self.react(cx, broker, call, answer.error_code, &what);
         Ok(answer.throttle_time_ms)
     }
 
@@ -94,12 +101,18 @@ impl Producer {
         &mut self,
         cx: &mut Cx<'_>,
         broker: BrokerId,
+        call: &Call,
         response: &Response,
     ) -> Result<i32, Error> {
-        let first = self.transaction.as_mut().and_then(|txn| txn.offsets.front_mut());
+        // Those that it was about may be dropped by now, and others be first.
+        let ours = |offsets: &&mut GroupOffsets| call.offsets.as_ref().is_some_and(|(op, _)| *op == offsets.op);
+        let first = self.transaction.as_mut().and_then(|txn| txn.offsets.front_mut()).filter(ours);
         let asked = first.as_ref().map_or(&[][..], |offsets| &offsets.left);
         let (codes, throttle) = requests::committed(response, asked, cx.names)?;
-        let Some(offsets) = first else { return Ok(throttle) };
+        let Some(offsets) = first else {
+            self.transaction.iter_mut().for_each(Transaction::asked);
+            return Ok(throttle);
+        };
         let mut worst: Option<((crate::TopicIx, i32), ErrorCode)> = None;
         offsets.left.retain(|left| {
             let code = codes.get(&left.place).copied().unwrap_or(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS);
@@ -113,7 +126,7 @@ impl Producer {
         let (op, group) = (offsets.op, offsets.group.group.clone());
         match worst {
             None => {
-                self.react(cx, broker, Ask::CommitOffsets, ErrorCode::NONE, "");
+                self.react(cx, broker, call, ErrorCode::NONE, "");
                 if let Some(txn) = &mut self.transaction {
                     txn.offsets.pop_front();
                 }
@@ -122,13 +135,19 @@ impl Producer {
             Some(((topic, number), code)) => {
                 let topic = cx.names.topic_name(topic);
                 let what = format!("the offset of {topic}-{number} cannot be committed for group \"{group}\"");
-                self.react(cx, broker, Ask::CommitOffsets, code, &what);
+                self.react(cx, broker, call, code, &what);
             }
         }
         Ok(throttle)
     }
 
-    pub(super) fn take_end(&mut self, cx: &mut Cx<'_>, broker: BrokerId, response: &Response) -> Result<i32, Error> {
+    pub(super) fn take_end(
+        &mut self,
+        cx: &mut Cx<'_>,
+        broker: BrokerId,
+        call: &Call,
+        response: &Response,
+    ) -> Result<i32, Error> {
         let answer = response.decode::<EndTxnRequest>()?;
         if self.kept_is_over(answer.error_code) {
             return Ok(answer.throttle_time_ms);
@@ -147,7 +166,7 @@ impl Producer {
             end.unknown = true;
         }
         let what = if commit { "the transaction cannot be committed" } else { "the transaction cannot be aborted" };
-        match self.react(cx, broker, Ask::End, answer.error_code, what) {
+        match self.react(cx, broker, call, answer.error_code, what) {
             Reaction::Done => {
                 let next = (answer.producer_id >= 0 && answer.producer_epoch >= 0)
                     .then_some(Identity { id: answer.producer_id, epoch: answer.producer_epoch });

@@ -5,7 +5,7 @@ use super::requests::{self, Address};
 use super::{Ask, Call, GroupOffset, GroupOffsets, Protocol, State, Transaction, dooms};
 use crate::client::role::{CoordinatorKind, Cx, Known, Lane, LinkFacts, Needs, News, Request, RequestError, Response};
 use crate::client::{EndTransaction, Reply, SendOffsets};
-use crate::cluster::{Coordinator, Coordinators};
+use crate::cluster::Coordinator;
 use crate::producer::entry::Entry;
 use crate::producer::machine::Producer;
 use crate::producer::sequence::Identity;
@@ -139,15 +139,19 @@ impl Producer {
         if let Some(offsets) = txn.offsets.front() {
             out.coordinators.insert((CoordinatorKind::Group, offsets.group.group.clone()));
         }
-        let ask = txn.call.as_ref().map(|call| call.ask).or_else(|| txn.next(self.is_busy()));
-        let broker = ask.and_then(|ask| who_answers(txn, ask, known.coordinators));
+        let coordinator = match &txn.call {
+            Some(call) => Some(asked_of(txn, call)),
+            None => txn.next(self.is_busy()).and_then(|ask| to_ask(txn, ask)),
+        };
+        let broker = coordinator.and_then(|(kind, key)| known.coordinators.get(kind, &key).broker());
         out.links.extend(broker.map(|broker| (broker, Lane::Txn(self.ix))));
     }
 
     pub(in crate::producer) fn ask_coordinator(&mut self, link: &LinkFacts<'_>, cx: &mut Cx<'_>) -> Option<Request> {
         let txn = self.transaction.as_ref().filter(|txn| txn.retry_at.is_none())?;
         let ask = txn.next(self.is_busy())?;
-        if who_answers(txn, ask, cx.coordinators) != Some(link.broker) {
+        let (kind, key) = to_ask(txn, ask)?;
+        if cx.coordinators.get(kind, &key).broker() != Some(link.broker) {
             return None;
         }
         let tag = self.tag();
@@ -171,7 +175,9 @@ impl Producer {
                 if let Some(end) = txn.end.as_mut().filter(|_| ask == Ask::End) {
                     end.asked = true;
                 }
-                txn.call = Some(Call { token: tag.token, ask, partitions });
+                let offsets = txn.offsets.front().filter(|_| matches!(ask, Ask::AddOffsets | Ask::CommitOffsets));
+                let offsets = offsets.map(|offsets| (offsets.op, offsets.group.group.clone()));
+                txn.call = Some(Call { token: tag.token, ask, partitions, offsets });
                 Some(request)
             }
             Err(error) => {
@@ -191,44 +197,43 @@ impl Producer {
     ) {
         let response = match result {
             Ok(response) => response,
-            Err(error) => return self.miss(cx, broker, call.ask, &error),
+            Err(error) => return self.miss(cx, broker, call, &error),
         };
         let read = match call.ask {
-            Ask::Init => self.take_init(cx, broker, &response),
+            Ask::Init => self.take_init(cx, broker, call, &response),
             Ask::AddPartitions => self.take_added(cx, broker, call, &response),
-            Ask::AddOffsets => self.take_group_added(cx, broker, &response),
-            Ask::CommitOffsets => self.take_committed(cx, broker, &response),
-            Ask::End => self.take_end(cx, broker, &response),
+            Ask::AddOffsets => self.take_group_added(cx, broker, call, &response),
+            Ask::CommitOffsets => self.take_committed(cx, broker, call, &response),
+            Ask::End => self.take_end(cx, broker, call, &response),
         };
         match read {
             Ok(throttle) if throttle > 0 => cx.news.push(News::Throttled { ms: throttle }),
             Ok(_) => {}
             Err(error) => {
                 cx.news.push(News::Undecodable { error: error.clone() });
-                self.miss(cx, broker, call.ask, &RequestError::Lost(error));
+                self.miss(cx, broker, call, &RequestError::Lost(error));
             }
         }
     }
 
     /// There is no answer. Every one of these requests may be made twice.
-    fn miss(&mut self, cx: &mut Cx<'_>, broker: BrokerId, ask: Ask, error: &RequestError) {
+    fn miss(&mut self, cx: &mut Cx<'_>, broker: BrokerId, call: &Call, error: &RequestError) {
         let Some(txn) = &mut self.transaction else { return };
         if matches!(error, RequestError::Lost(_)) {
-            match (ask, &mut txn.end) {
+            match (call.ask, &mut txn.end) {
                 (Ask::End, Some(end)) => end.unknown = true,
                 (Ask::AddPartitions | Ask::AddOffsets, _) => txn.touched = true,
                 _ => {}
             }
         }
         txn.last = Some(error.error().clone());
-        self.rediscover(cx, broker, ask);
+        self.rediscover(cx, broker, call);
     }
 
-    fn rediscover(&mut self, cx: &mut Cx<'_>, broker: BrokerId, ask: Ask) {
+    fn rediscover(&mut self, cx: &mut Cx<'_>, broker: BrokerId, call: &Call) {
         let Some(txn) = &self.transaction else { return };
-        if let Some((kind, key)) = coordinator(txn, ask) {
-            cx.news.push(News::CoordinatorLost { kind, key, broker });
-        }
+        let (kind, key) = asked_of(txn, call);
+        cx.news.push(News::CoordinatorLost { kind, key, broker });
         self.again(cx, None);
     }
 
@@ -245,10 +250,11 @@ impl Producer {
         &mut self,
         cx: &mut Cx<'_>,
         broker: BrokerId,
-        ask: Ask,
+        call: &Call,
         code: ErrorCode,
         what: &str,
     ) -> Reaction {
+        let ask = call.ask;
         let reaction = match reaction(ask, code) {
             // Between two transactions there is nothing to abort.
             Reaction::Abort if ask == Ask::Init => Reaction::Retry,
@@ -257,8 +263,8 @@ impl Producer {
         let Some(txn) = &mut self.transaction else { return reaction };
         if reaction == Reaction::Done {
             txn.asked();
-            let kind_and_key = coordinator(txn, ask);
-            cx.news.extend(kind_and_key.map(|(kind, key)| News::CoordinatorWorks { kind, key }));
+            let (kind, key) = asked_of(txn, call);
+            cx.news.push(News::CoordinatorWorks { kind, key });
             return reaction;
         }
         let text = format!("transactional id \"{}\": {what}", txn.id);
@@ -269,7 +275,7 @@ impl Producer {
             Reaction::Done | Reaction::NotOpen => {}
             Reaction::Retry => self.again(cx, None),
             Reaction::Soon => self.again(cx, Some(SOON)),
-            Reaction::Rediscover => self.rediscover(cx, broker, ask),
+            Reaction::Rediscover => self.rediscover(cx, broker, call),
             Reaction::Abort | Reaction::Renew => {
                 txn.tainted |= reaction == Reaction::Renew;
                 txn.asked();
@@ -303,7 +309,8 @@ impl Producer {
 
     /// The producer can do nothing more.
     fn die(&mut self, cx: &mut Cx<'_>, error: Error) {
-        let error = error.with_fatal();
+        // That a batch may be written says nothing of its transaction: without an EndTxn nothing of it is visible.
+        let error = error.with_possibly_written(false).with_fatal();
         self.doom(cx, error.clone());
         let waiting = self.transaction.as_mut().map(|txn| txn.die(&error));
         for (op, error) in waiting.into_iter().flatten() {
@@ -386,16 +393,20 @@ impl Producer {
     }
 }
 
-fn coordinator(txn: &Transaction, ask: Ask) -> Option<(CoordinatorKind, Arc<str>)> {
+/// Whom to ask.
+fn to_ask(txn: &Transaction, ask: Ask) -> Option<(CoordinatorKind, Arc<str>)> {
     match ask {
         Ask::CommitOffsets => Some((CoordinatorKind::Group, txn.offsets.front()?.group.group.clone())),
         _ => Some((CoordinatorKind::Transaction, txn.id.clone())),
     }
 }
 
-fn who_answers(txn: &Transaction, ask: Ask, known: &Coordinators) -> Option<BrokerId> {
-    let (kind, key) = coordinator(txn, ask)?;
-    known.get(kind, &key).broker()
+/// Who was asked.
+fn asked_of(txn: &Transaction, call: &Call) -> (CoordinatorKind, Arc<str>) {
+    match &call.offsets {
+        Some((_, group)) if call.ask == Ask::CommitOffsets => (CoordinatorKind::Group, group.clone()),
+        _ => (CoordinatorKind::Transaction, txn.id.clone()),
+    }
 }
 
 /// What belongs to a transaction that is aborted.

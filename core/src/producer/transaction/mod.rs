@@ -83,6 +83,8 @@ pub(crate) struct Call {
     pub(crate) ask: Ask,
     /// The partitions that it adds.
     pub(crate) partitions: Vec<PartitionIx>,
+    /// The offsets that it is about, and their group: by its answer others may be first in line.
+    pub(crate) offsets: Option<(OpId, Arc<str>)>,
 }
 
 /// The offset of one partition of a group, as it goes over the wire.
@@ -371,5 +373,7 @@ fn instead(cause: &Error) -> Error {
         .with_hint("nothing of it is visible to read_committed readers: run it again")
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -81,7 +81,7 @@ fn a_commit_waits_for_batches_partitions_and_offsets() {
     txn.offsets.clear();
     assert_eq!(txn.next(true), None, "a batch has no outcome");
     assert_eq!(txn.next(false), Some(Ask::End));
-    txn.call = Some(Call { token: 1, ask: Ask::End, partitions: Vec::new() });
+    txn.call = Some(Call { token: 1, ask: Ask::End, partitions: Vec::new(), offsets: None });
     assert_eq!(txn.next(false), None, "one thing at a time");
 }
 

@@ -56,18 +56,19 @@ impl Brokers {
         self.state.settings.coordinator_load = load;
     }
 
-    /// Whether producers may prepare transactions (KIP-939), from now on.
-    pub fn set_two_phase_commit(&mut self, on: bool) {
-        self.state.settings.two_phase_commit = on;
-        self.state.settings.unstable_versions = on;
-    }
-
     /// Finalizes a level of `transaction.version`; who connects from now on is told of it.
     pub fn set_transaction_version(&mut self, level: i16) {
         if self.state.settings.transaction_version != level {
             self.state.settings.transaction_version = level;
             self.state.features_epoch += 1;
         }
+    }
+
+    /// Lets two-phase commits in from now on (KIP-939), and says whether a prepared transaction is kept on demand.
+    pub fn set_two_phase_commit(&mut self, keep_prepared: bool) {
+        let settings = &mut self.state.settings;
+        (settings.unstable_versions, settings.two_phase_commit) = (true, true);
+        settings.keep_prepared = keep_prepared;
     }
 
     /// Gives a topic more partitions, as CreatePartitions does. False if there is no such topic, or it has as many.

@@ -14,6 +14,7 @@ mod exactly_once;
 mod groups;
 mod harm;
 mod java_names;
+mod killed;
 mod librdkafka;
 mod monkey;
 mod noise;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         raw::BEHAVIOURS,
         harm::BEHAVIOURS,
         scenarios::BEHAVIOURS,
+        killed::BEHAVIOURS,
         bank::BEHAVIOURS,
         chaos::BEHAVIOURS,
     ];

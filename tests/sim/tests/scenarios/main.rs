@@ -23,3 +23,4 @@ mod records;
 mod rig;
 mod transactions;
 mod transactions_partners;
+mod two_phase;

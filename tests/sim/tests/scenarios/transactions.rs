@@ -86,6 +86,29 @@ fn tx_02_the_end_waits_for_the_offsets_that_are_on_the_wire() {
     });
 }
 
+/// An answer belongs to what was asked: by then that may be dropped, and the offsets of the next transaction be first in line.
+#[test]
+fn tx_02_the_answer_for_offsets_of_an_aborted_transaction_says_nothing_of_the_next_ones() {
+    scenario(|sim| async move {
+        let (kafka, mut producer) = start(&sim, 1).await;
+        let (_consumer, batch) = input(&sim, &kafka).await;
+        let group = batch.group_metadata().expect("it is a member");
+        sim.cluster().fault(Api::TxnOffsetCommit).times(1).delay_before_apply(ms(3_000));
+        let txn = producer.begin_transaction().expect("it begins");
+        drop(txn.send_offsets(&batch, &group));
+        sim.sleep(ms(1_500)).await;
+        let first = txn.abort();
+        let txn = producer.begin_transaction().expect("it begins while the one before ends");
+        drop(txn.send(Record::to("t").value("a")));
+        drop(txn.send_offsets(&batch, &group));
+        txn.commit().await.expect("committed");
+        first.await.expect("aborted");
+        assert_eq!(settled(&sim, "t").await, ["a"]);
+        sim.sleep(ms(1_000)).await;
+        assert_eq!(committed(&sim, "in", 0), batch.next_offsets().get(("in", 0)));
+    });
+}
+
 #[test]
 fn tx_03_after_an_unknown_outcome_only_the_commit_goes_on() {
     scenario(|sim| async move {

@@ -11,6 +11,9 @@ use super::{PARTITIONS, Run};
 use crate::client::{connect, drive};
 use crate::monkey::doze;
 
+/// A run of this length does everything at least once.
+const LONG: Duration = Duration::from_secs(60);
+
 /// How often each thing was done.
 #[derive(Debug, Default)]
 pub(super) struct Toll {
@@ -30,10 +33,12 @@ pub(super) fn rage(run: &Run<'_>, length: Duration) -> Result<Toll> {
     let (mut rng, mut toll) = (fastrand::Rng::new(), Toll::default());
     doze(&run.over, Duration::from_secs(2));
     let begin = Instant::now();
-    // The first round does everything once, in some order; a rolling restart takes long, so it is left to longer runs.
-    let mut first: Vec<u8> = vec![0, 1, 3, 4, 5, 6, 7];
+    // The first round does everything once, in some order; a rolling restart takes long, so it is left to longer runs, whose
+    // first round is not cut short.
+    let is_long = length >= LONG;
+    let mut first: Vec<u8> = if is_long { (0..8).collect() } else { vec![0, 1, 3, 4, 5, 6, 7] };
     rng.shuffle(&mut first);
-    while begin.elapsed() < length && !run.is_over() {
+    while (begin.elapsed() < length || is_long && !first.is_empty()) && !run.is_over() {
         let node = rng.usize(1..=3);
         let proxy: &Proxy = &run.proxies[node - 1];
         match first.pop().unwrap_or_else(|| [0, 0, 0, 1, 1, 2, 3, 3, 4, 5, 6, 6, 7, 7][rng.usize(..14)]) {

@@ -13,7 +13,7 @@ fn section() -> ProducerConfig {
 async fn start(sim: &Sim) -> (Kafka, TransactionalProducer) {
     sim.cluster().create_topic("t", 1);
     sim.cluster().with(|b, _| {
-        b.set_two_phase_commit(true);
+        b.set_two_phase_commit(false);
         b.set_transaction_version(2);
     });
     let kafka = kafka_with(sim, |c| c.producer(section())).await;
@@ -73,7 +73,7 @@ cases! {
 async fn kept(sim: Sim, cut: Cut, with: bool) {
     sim.cluster().create_topic("t", 1);
     sim.cluster().with(|b, _| {
-        b.set_two_phase_commit(true);
+        b.set_two_phase_commit(false);
         b.set_transaction_version(2);
     });
     let machine = sim.machine();
