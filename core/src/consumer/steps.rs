@@ -4,7 +4,7 @@ use super::Consumer;
 use super::handover::Freed;
 use super::model::batch;
 use crate::client::role::{Cx, Lane, LinkFacts, News, Request, Response, RoleMachine, Tag};
-use crate::client::{Chunk, Command, Event, SeekTo, Subscription, TopicPartition};
+use crate::client::{Chunk, Command, Event, SeekTo, Stamp, Subscription, TopicPartition};
 use crate::cluster::Coordinators;
 use crate::config::{ClientConfig, ConsumerConfig, OffsetReset};
 use crate::metadata::{Diff, Names, PartitionView, TopicView, View};
@@ -219,6 +219,15 @@ impl Steps {
         }
     }
 
+    /// Where it was placed last, and under which stamp.
+    fn placed(&mut self) -> Option<(Stamp, i64)> {
+        let told = self.events.drain(..).filter_map(|e| match e {
+            Event::Positioned { stamp, offset, .. } => Some((stamp, offset)),
+            _ => None,
+        });
+        told.last()
+    }
+
     fn failure(&mut self) -> Option<ErrorKind> {
         self.events.drain(..).find_map(|e| match e {
             Event::ConsumerFailed { error, .. } => Some(error.kind()),
@@ -380,4 +389,110 @@ fn a_leader_that_finds_a_fetch_in_a_history_of_its_own_moves_it_there() {
     let diverging_epoch = Diverged { epoch: 1, end_offset: 6 };
     s.bring(&fetch, PartitionData { diverging_epoch, records: Some(Vec::new().into()), ..Default::default() });
     assert_eq!(s.fetch().1, 6);
+}
+
+#[test]
+fn an_end_that_the_broker_does_not_know_is_no_truncation() {
+    let mut s = Steps::new(OffsetReset::Earliest);
+    s.seek(SeekTo::Offset { offset: 10, leader_epoch: 0 });
+    let asked = s.asks::<OffsetForLeaderEpochRequest>(Lane::Control).expect("it asks where the epoch ends");
+    s.epoch_ends(&asked, -1);
+    assert_eq!(s.fetch().1, 10);
+
+    let mut s = Steps::new(OffsetReset::Earliest);
+    s.seek(SeekTo::Offset { offset: 10, leader_epoch: 0 });
+    let asked = s.asks::<OffsetForLeaderEpochRequest>(Lane::Control).expect("it asks where the epoch ends");
+    let part = EpochEndOffset { end_offset: 3, leader_epoch: -1, ..Default::default() };
+    let topic = OffsetForLeaderTopicResult { topic: "t".into(), partitions: vec![part] };
+    s.answer(&asked, &OffsetForLeaderEpochResponse { topics: vec![topic], ..Default::default() });
+    assert_eq!(s.fetch().1, 10);
+}
+
+#[test]
+fn an_offset_that_was_looked_up_is_good_for_its_epoch_and_asked_about_under_the_next() {
+    let mut s = Steps::new(OffsetReset::None);
+    s.seek(SeekTo::End);
+    let list = s.asks::<ListOffsetsRequest>(Lane::Control).expect("it looks for the end");
+    s.end_is(&list, 5);
+    s.lead(0);
+    assert!(s.asks::<OffsetForLeaderEpochRequest>(Lane::Control).is_none(), "the same epoch again");
+    s.lead(1);
+    let asked = s.asks::<OffsetForLeaderEpochRequest>(Lane::Control).expect("another epoch");
+    assert_eq!(asked.says.topics[0].partitions[0].leader_epoch, 0);
+    s.epoch_ends(&asked, 5);
+    s.lead(1);
+    assert!(s.asks::<OffsetForLeaderEpochRequest>(Lane::Control).is_none(), "it was found good under that one");
+}
+
+#[test]
+fn a_reset_is_told_under_a_stamp_of_its_own() {
+    for (truncated, to) in [(false, 77), (true, 7)] {
+        let mut s = Steps::new(OffsetReset::Latest);
+        s.seek_to(10);
+        let before = s.placed().expect("a seek is told").0;
+        if truncated {
+            let (fetch, ..) = s.fetch();
+            let diverging_epoch = Diverged { epoch: 1, end_offset: 7 };
+            s.bring(&fetch, PartitionData { diverging_epoch, ..Default::default() });
+        } else {
+            let (fetch, ..) = s.fetch();
+            s.bring(&fetch, error(1));
+            let list = s.asks::<ListOffsetsRequest>(Lane::Control).expect("it looks for the end");
+            s.end_is(&list, 77);
+        }
+        let (stamp, offset) = s.placed().expect("a reset is told");
+        assert_eq!(offset, to);
+        assert!(stamp.assign != before.assign && stamp.seek == before.seek, "{before:?} {stamp:?}");
+    }
+}
+
+#[test]
+fn a_seek_waits_for_nothing_that_was_wrong_where_it_came_from() {
+    let mut s = Steps::new(OffsetReset::Latest);
+    s.seek_to(0);
+    let (fetch, ..) = s.fetch();
+    s.bring(&fetch, records(batch(0, 3, 0)));
+    let (fetch, ..) = s.fetch();
+    s.bring(&fetch, error(1));
+    assert!(s.fetches().is_none(), "trouble, and something on the shelf");
+    s.seek_to(2);
+    s.read_all();
+    let (fetch, offset, _) = s.fetch();
+    assert_eq!(offset, 2);
+    s.bring(&fetch, error(6));
+    assert!(s.fetches().is_none(), "it backs off");
+    s.seek_to(1);
+    let (fetch, offset, _) = s.fetch();
+    assert_eq!(offset, 1);
+    s.bring(&fetch, records(Vec::new()));
+    s.seek(SeekTo::End);
+    let list = s.asks::<ListOffsetsRequest>(Lane::Control).expect("it looks for the end");
+    s.answer(&list, &ListOffsetsResponse::default());
+    assert!(s.asks::<ListOffsetsRequest>(Lane::Control).is_none(), "it backs off");
+    s.seek(SeekTo::Beginning);
+    assert!(s.asks::<ListOffsetsRequest>(Lane::Control).is_some());
+}
+
+#[test]
+fn what_an_answer_says_of_leaders_and_of_its_broker_is_passed_on() {
+    let mut s = Steps::new(OffsetReset::Latest);
+    s.seek_to(0);
+    s.news.clear();
+    let (fetch, ..) = s.fetch();
+    s.bring(&fetch, error(6));
+    assert!(matches!(s.news[..], [News::Stale { leader_epoch: None, .. }]), "{:?}", s.news);
+    s.wait(Duration::from_secs(1));
+    s.news.clear();
+    let (fetch, ..) = s.fetch();
+    let mut named = error(74);
+    (named.current_leader.leader_id, named.current_leader.leader_epoch) = (BrokerId(2), 5);
+    s.bring(&fetch, named);
+    let told = [News::Stale { topic: s.names.topic("t"), code: ErrorCode(74), leader_epoch: Some(5) }];
+    assert_eq!(s.news[..1], told);
+    assert!(matches!(s.news[1..], [News::Leader { broker: BrokerId(2), leader_epoch: 5, .. }]), "{:?}", s.news);
+    s.wait(Duration::from_secs(1));
+    s.news.clear();
+    let (fetch, ..) = s.fetch();
+    s.answer(&fetch, &FetchResponse { throttle_time_ms: 50, ..Default::default() });
+    assert_eq!(s.news[..], [News::Throttled { ms: 50 }]);
 }
