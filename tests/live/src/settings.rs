@@ -53,7 +53,6 @@ pub(crate) fn server(version: Version, id: usize, ports: &[Ports], data: &Path) 
         Version::V4_4_0 => {
             new_groups(&mut lines, replicas, in_sync);
             // KIP-939. Nobody sends an unstable version who is not told to.
-            lines.set("producer.id.expiration.check.interval.ms", 500);
             lines.set("unstable.api.versions.enable", true).set("transaction.two.phase.commit.enable", true);
         }
         // The preview of KIP-848.

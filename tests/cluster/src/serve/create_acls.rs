@@ -32,9 +32,6 @@ fn fault(asked: &AclCreation) -> Option<&'static str> {
     if !asked.principal.contains(':') {
         return Some("Could not parse principal: a type and a name separated by a colon are expected");
     }
-    if asked.host != "*" && asked.host.parse::<std::net::IpAddr>().is_err() {
-        return Some("The host is neither an address nor *");
-    }
     None
 }
 
@@ -54,7 +51,11 @@ impl Serve for CreateAclsRequest {
         }
         // One such entry fails the whole request, in an unexpected place of the broker.
         if self.creations.iter().any(is_nonsense) {
-            return Answer::Now(self.refuse(ErrorCode::UNKNOWN_SERVER_ERROR));
+            let failed = AclCreationResult { error_code: ErrorCode::UNKNOWN_SERVER_ERROR, error_message: None };
+            return Answer::Now(CreateAclsResponse {
+                results: vec![failed; self.creations.len()],
+                ..Default::default()
+            });
         }
         let results = self.creations.iter().map(|asked| match fault(asked) {
             Some(text) => {
@@ -62,7 +63,8 @@ impl Serve for CreateAclsRequest {
             }
             None => {
                 state.acls.add(binding(asked));
-                AclCreationResult::default()
+                // A success has a text too, an empty one. Hosts are not looked at.
+                AclCreationResult { error_message: Some(String::new()), ..Default::default() }
             }
         });
         Answer::Now(CreateAclsResponse { results: results.collect(), ..Default::default() })

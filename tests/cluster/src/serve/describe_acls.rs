@@ -41,7 +41,9 @@ impl Serve for DescribeAclsRequest {
             pattern_type: resource.pattern,
             acls,
         });
-        Answer::Now(DescribeAclsResponse { resources: resources.collect(), ..Default::default() })
+        // A success has a text too, an empty one.
+        let error_message = Some(String::new());
+        Answer::Now(DescribeAclsResponse { error_message, resources: resources.collect(), ..Default::default() })
     }
 
     fn refuse(&self, error_code: ErrorCode) -> DescribeAclsResponse {

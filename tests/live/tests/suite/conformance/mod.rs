@@ -4,12 +4,15 @@
 //! on Apache Kafka this test holds what is written down against the brokers, on the in-memory cluster against that one, and
 //! `docs/conformance.md` against both. `UPDATE_DOCS=1` writes instead: first on Apache Kafka, then on the in-memory cluster.
 
+mod absent;
+mod access;
 mod batch;
 mod cluster;
 mod commits;
 mod fetch;
 mod groups;
 mod offsets;
+mod pairs;
 mod produce;
 mod report;
 mod rules;
@@ -22,9 +25,13 @@ use anyhow::{Context, Result, ensure};
 use klamm_live::{Behaviour, Kind, Target};
 use script::{Answer, Script};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub(crate) const BEHAVIOURS: &[Behaviour] =
-    &[Behaviour::of_harness("requests_by_hand_are_answered_as_apache_kafka_does", check).on(is_newest).alone()];
+    &[Behaviour::of_harness("requests_by_hand_are_answered_as_apache_kafka_does", check)
+        .on(is_newest)
+        .alone()
+        .within(Duration::from_secs(240))];
 
 /// Each conversation, and the rules it is about.
 type Play = fn(&mut Script) -> Result<()>;
@@ -32,15 +39,20 @@ const SCRIPTS: &[(&str, Play)] = &[
     // Groups first: those behind them ask about the internal topic that these make.
     ("groups", groups::play),
     ("commits", commits::play),
+    ("pairs", pairs::play),
+    ("access", access::play),
     ("produce", produce::play),
     ("fetch", fetch::play),
     ("offsets", offsets::play),
     ("cluster", cluster::play),
     ("topics", topics::play),
+    // It kills a broker.
+    ("absent", absent::play),
 ];
 
 /// Answers of the in-memory cluster that are known to differ, and why.
-const DIFFERENT: &[(&str, &str, &str)] = &[];
+const DIFFERENT: &[(&str, &str, &str)] =
+    &[("D 2.11", "a partition without leader", "no eligible leader replicas (KIP-966) are kept in memory")];
 
 /// One answer of each cluster.
 struct Pair {

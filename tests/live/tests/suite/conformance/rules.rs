@@ -17,6 +17,8 @@ pub(super) const ASKED: &[(&str, &str)] = &[
     ("D 1.14", "Produce with acks=0: an error closes the connection"),
     ("D 2.2", "Metadata: brokers, DescribeCluster"),
     ("D 2.3", "Metadata: topics by name and id, by version"),
+    ("D 2.4", "Metadata: a partition whose only broker is gone"),
+    ("D 2.5", "Metadata: the leader that is back"),
     ("D 2.6", "Metadata: unknown topics and bad names"),
     ("D 2.7", "Metadata: creation by asking"),
     ("D 2.11", "DescribeTopicPartitions: order, limits, cursors"),
@@ -75,9 +77,9 @@ pub(super) const ASKED: &[(&str, &str)] = &[
     ("C 0.4", "where a name's coordinator is"),
     ("C 1.1", "FindCoordinator by version"),
     ("C 1.2", "FindCoordinator: odd keys and types"),
-    ("C 2.1", "groups: generations"),
+    ("C 2.1", "groups: generations, of one and of two members"),
     ("C 2.2", "JoinGroup: the checks in their order"),
-    ("C 2.3", "JoinGroup: the leader's answer"),
+    ("C 2.3", "JoinGroup: the answers of leader and follower"),
     ("C 2.4", "static members (KIP-345, KIP-814)"),
     ("C 2.5", "SyncGroup"),
     ("C 2.6", "Heartbeat"),
@@ -89,7 +91,8 @@ pub(super) const ASKED: &[(&str, &str)] = &[
     ("C 6.2", "CreateTopics: the checks in their order"),
     ("C 6.3", "DeleteTopics, CreatePartitions"),
     ("C 6.4", "DescribeConfigs, IncrementalAlterConfigs"),
-    ("C 6.6", "DescribeGroups"),
+    ("C 6.5", "CreateAcls, DescribeAcls, DeleteAcls"),
+    ("C 6.6", "DescribeGroups, ListGroups"),
 ];
 
 /// Rules that they do not.
@@ -109,6 +112,7 @@ pub(super) const NOT_ASKED: &[(&str, &str, Why, &str)] = &[
     ("D 5.7", "compaction", Why::NotImplemented, "topics can be configured so; nothing is compacted"),
     ("D 6.27", "preferred read replica", Why::NotImplemented, "never named; followers are served"),
     ("D 7", "tiered storage", Why::NotImplemented, ""),
+    ("C 3.4", "OffsetDelete", Why::NotImplemented, "the in-memory cluster does not offer it"),
     ("C 4", "the KIP-848 protocol", Why::NotImplemented, ""),
     ("C 5", "transactions", Why::Elsewhere, "`tests/live/tests/suite/transactions`"),
     (

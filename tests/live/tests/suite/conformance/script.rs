@@ -15,7 +15,7 @@ use std::fmt::Debug;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// One answer: which rule it is about, what was asked, what was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +29,24 @@ pub(super) struct Answer {
 pub(super) struct Script {
     pub(super) wire: Wire,
     pub(super) answers: Vec<Answer>,
+    target: Target,
 }
 
 impl Script {
     pub(super) fn with(target: &Target) -> Self {
-        Self { wire: Wire::to(target), answers: Vec::new() }
+        Self { wire: Wire::to(target), answers: Vec::new(), target: target.clone() }
+    }
+
+    /// A broker is gone at once, without a word to anyone.
+    pub(super) fn kill(&mut self, broker: i32) -> Result<()> {
+        self.target.kill(usize::try_from(broker)?)
+    }
+
+    /// Brings back what was killed, on new connections.
+    pub(super) fn heal(&mut self) -> Result<()> {
+        self.target.heal()?;
+        self.wire = Wire::to(&self.target);
+        Ok(())
     }
 
     /// Asks, and writes the answer down.

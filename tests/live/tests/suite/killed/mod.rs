@@ -304,18 +304,11 @@ fn happen(target: &Target) -> Result<Verdicts> {
                 (name, outcome.map_err(|error| format!("{error:#}")))
             })
         };
-        // This one makes the brokers forget producers, which the others must not suffer.
-        let forgotten = SCENARIOS.iter().position(|(name, _)| *name == "id_12").unwrap_or(0);
-        let mut threads = vec![play(forgotten)];
-        let wait = |count: usize| {
-            let begin = Instant::now();
-            while outage.ready.load(Ordering::Acquire) < count && begin.elapsed() < Duration::from_secs(90) {
-                thread::sleep(Duration::from_millis(10));
-            }
-        };
-        wait(1);
-        threads.extend((0..SCENARIOS.len()).filter(|index| *index != forgotten).map(play));
-        wait(SCENARIOS.len());
+        let threads: Vec<_> = (0..SCENARIOS.len()).map(play).collect();
+        let begin = Instant::now();
+        while outage.ready.load(Ordering::Acquire) < SCENARIOS.len() && begin.elapsed() < 2 * LIMIT {
+            thread::sleep(Duration::from_millis(10));
+        }
         let toll = harm(outage);
         outage.begin(Stage::Healed);
         let verdicts: Verdicts = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();

@@ -36,6 +36,11 @@ impl Wire {
         Self { ports: target.ports(), open: BTreeMap::new(), correlation: 0 }
     }
 
+    /// Connections of its own to the same brokers, for who has to wait for another.
+    pub(crate) fn beside(&self) -> Self {
+        Self { ports: self.ports.clone(), open: BTreeMap::new(), correlation: 0 }
+    }
+
     /// Asks a broker; a request that it does not answer is an error.
     pub(crate) fn ask<R: Request>(&mut self, broker: i32, request: &R, version: i16) -> Result<R::Response> {
         let told = self.exchange(broker, request, version);
