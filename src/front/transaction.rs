@@ -111,7 +111,8 @@ impl Transactions {
             status.troubles.push((generation, error.clone()));
         }
         if error.is_fatal() {
-            status.fatal.get_or_insert_with(|| error.clone());
+            // That record may be written; what is asked of the producer from now on never is.
+            status.fatal.get_or_insert_with(|| error.clone().with_possibly_written(false));
         }
     }
 
@@ -199,6 +200,16 @@ mod tests {
         let one = all.begin().unwrap();
         all.end(one, &Err(Error::new(ErrorKind::Fenced, "fenced")));
         assert_eq!(all.begin().unwrap_err().kind(), ErrorKind::Fenced);
+    }
+
+    #[test]
+    fn a_record_in_doubt_that_ends_its_producer_leaves_no_doubt_about_the_next_transaction() {
+        let all = Transactions::default();
+        let one = all.begin().unwrap();
+        all.poison(one, &Error::new(ErrorKind::Fenced, "fenced").with_possibly_written(true));
+        assert!(all.trouble(one).unwrap().possibly_written());
+        let refused = all.begin().unwrap_err();
+        assert_eq!((refused.kind(), refused.possibly_written()), (ErrorKind::Fenced, false));
     }
 
     #[test]
