@@ -177,6 +177,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_purged_on_the_wire_holds_the_partition_until_it_is_back_and_ends_the_epoch() {
+        let mut queue = streaming(2);
+        send(&mut queue, 0, UNDER);
+        assert_eq!(queue.clear().iter().map(Entry::possibly_written).collect::<Vec<_>>(), [true, false]);
+        assert!(!queue.settle());
+        assert_eq!(queue.returned(0, BatchNo(1)), None);
+        assert!(queue.settle());
+        let mut waits = streaming(1);
+        waits.clear();
+        assert!(!waits.settle());
+        assert_eq!(waits.state, State::Streaming, "nothing of it was ever stamped");
+    }
+
+    #[test]
     fn the_parts_of_a_split_batch_stand_in_its_place_with_its_numbers() {
         let mut queue = streaming(2);
         send(&mut queue, 0, UNDER);
