@@ -76,6 +76,13 @@ impl Config {
         Self(self.0.class(java_name, CorePlugin::from(plugin.into())))
     }
 
+    /// Has one of Kafka's codecs written and read by code of yours, by producers and consumers alike: see
+    /// [`codec`](crate::codec).
+    #[must_use]
+    pub fn codec(self, codec: crate::codec::Codec, custom: impl crate::codec::CustomCodec) -> Self {
+        Self(self.0.codec(codec, custom))
+    }
+
     /// Dials what this function answers instead of the address that a broker advertises: tunnels, port-forwards.
     #[must_use]
     pub fn rewrite_address(self, rewrite: impl Fn(Broker<'_>) -> String + Send + Sync + 'static) -> Self {

@@ -105,6 +105,8 @@ impl Kafka {
 
     /// A producer with the producer section given at `connect`, else with defaults. No I/O.
     ///
+    /// Each call makes a new one, with its own `buffer.memory`, producer id and connections: keep it, and clone it to share it.
+    ///
     /// # Errors
     /// `Config` if the section contradicts itself, `Unsupported` if it asks for what this build has not.
     #[doc(alias = "KafkaProducer")]
@@ -163,7 +165,7 @@ impl Kafka {
     pub fn consumer_with(&self, config: ConsumerConfig) -> Result<Consumer> {
         let config = self.handle.given.builder().resolve_consumer(&config)?;
         let front = &self.handle.front;
-        let shelf = Shelf::new(front.consumer_ix(), Arc::new(config), front.clone());
+        let shelf = Shelf::new(front.consumer_ix(), Arc::new(config), front.clone())?;
         front.push(Input::OpenConsumer(shelf.clone()))?;
         Ok(Consumer::new(shelf, self.handle.clone()))
     }

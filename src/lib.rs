@@ -15,6 +15,7 @@
 //! `.await` it on any executor, `.wait()` for it on any thread.
 
 pub mod admin;
+pub mod codec;
 pub mod config;
 mod consumer;
 mod deliveries;
@@ -40,10 +41,10 @@ mod typed;
 pub use admin::Admin;
 pub use config::{Config, ConsumerConfig, ProducerConfig};
 pub use consumer::{
-    Batch, CloseOptions, Consumer, ConsumerHandle, ConsumerRecord, ConsumerState, GroupMetadata, Headers,
-    NextPartition, OffsetAndTimestamp, Offsets, OwnedRecord, PartitionBatch, PartitionState, PartitionStream,
-    Partitions, Pattern, Polling, PollingPartition, Position, Receiving, RecordId, RecordIter, RecordStream, Records,
-    TimestampType, TopicPartition,
+    Batch, CloseOptions, Consumed, Consumer, ConsumerHandle, ConsumerInterceptor, ConsumerRecord, ConsumerState,
+    GroupMetadata, Headers, NextPartition, OffsetAndTimestamp, Offsets, OwnedRecord, PartitionBatch, PartitionState,
+    PartitionStream, Partitions, Pattern, Polling, PollingPartition, Position, Receiving, RecordId, RecordIter,
+    RecordStream, Records, TimestampType, TopicPartition,
 };
 pub use deliveries::Deliveries;
 pub use delivery::{Delivery, Queued, RecordMetadata, TrySendError, TrySendReason};

@@ -55,6 +55,9 @@ fn note(note: &Note) {
             let (to, epoch) = to.map_or((-1, -1), |(leader, epoch)| (leader.0, epoch));
             info!(target: METADATA, %topic, partition, from = from.0, to, epoch, "leader moved");
         }
+        Note::CodecRefused { topic, codec, instead } => {
+            warn!(target: PRODUCER, topic = &**topic, %codec, %instead, "the codec is refused, another one follows");
+        }
         Note::Retrying { topic, partition, attempts, error } => {
             debug!(target: PRODUCER, %topic, partition, attempts, %error, "batch is sent again");
         }

@@ -106,7 +106,16 @@ impl Plugin {
 impl Plugin {
     /// An interceptor of producers: for [`ProducerConfig::interceptor`](crate::ProducerConfig::interceptor).
     pub fn interceptor(interceptor: impl crate::ProducerInterceptor) -> Self {
-        Self(config::Plugin::new(crate::interceptor::Shared(Arc::new(interceptor))))
+        let shared = crate::interceptor::Shared(Arc::new(interceptor));
+        Self(config::Plugin::new(shared).of(config::Section::Producer))
+    }
+}
+
+impl Plugin {
+    /// An interceptor of consumers: for [`ConsumerConfig::interceptor`](crate::ConsumerConfig::interceptor).
+    pub fn consumer_interceptor(interceptor: impl crate::ConsumerInterceptor) -> Self {
+        let shared = crate::consumer::interceptor::Shared(Arc::new(interceptor));
+        Self(config::Plugin::new(shared).of(config::Section::Consumer))
     }
 }
 

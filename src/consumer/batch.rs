@@ -224,13 +224,13 @@ impl fmt::Debug for PartitionBatch {
 
 /// The way through one partition's pieces.
 #[derive(Clone, Debug)]
-struct Walk<'b> {
+pub(super) struct Walk<'b> {
     pieces: std::slice::Iter<'b, Piece>,
     now: Option<(&'b Piece, VerifiedRecords<'b>)>,
 }
 
 impl<'b> Walk<'b> {
-    fn new(pieces: std::slice::Iter<'b, Piece>) -> Self {
+    pub(super) fn new(pieces: std::slice::Iter<'b, Piece>) -> Self {
         Self { pieces, now: None }
     }
 
@@ -246,6 +246,15 @@ impl<'b> Walk<'b> {
             let piece = self.pieces.next()?;
             self.now = Some((piece, piece.records()));
         }
+    }
+}
+
+impl<'b> Iterator for Walk<'b> {
+    type Item = ConsumerRecord<'b>;
+
+    #[inline]
+    fn next(&mut self) -> Option<ConsumerRecord<'b>> {
+        Walk::next(self)
     }
 }
 

@@ -3,6 +3,7 @@
 mod batch;
 mod commit;
 mod handle;
+pub(crate) mod interceptor;
 mod lookup;
 mod offsets;
 mod partitions;
@@ -22,6 +23,7 @@ mod told;
 pub(crate) use batch::Stamped;
 pub use batch::{Batch, PartitionBatch, Records};
 pub use handle::ConsumerHandle;
+pub use interceptor::{Consumed, ConsumerInterceptor};
 pub use klamm_core::client::TopicPartition;
 pub use offsets::{OffsetAndTimestamp, Offsets, Position};
 pub use partitions::{NextPartition, PartitionStream, Partitions, PollingPartition};
@@ -81,7 +83,7 @@ fn partitions<I: IntoIterator<Item = T>, T: Into<TopicPartition>>(all: I) -> Vec
 
 impl Consumer {
     pub(crate) fn new(shelf: Arc<Shelf>, kafka: Arc<Handle>) -> Self {
-        Self { shelf, tools: Tools::default(), kafka, handed_on: false }
+        Self { tools: Tools::new(&shelf.config.codecs), shelf, kafka, handed_on: false }
     }
 
     /// Reads these topics: in a group its share of their partitions, else all of them, later ones too. Replaces what was

@@ -95,7 +95,7 @@ impl Partitions {
         Poll::Ready(result.map(|given| {
             given.map(|(ix, tenure, tp): Given| PartitionStream {
                 shelf: self.shelf.clone(),
-                tools: Tools::default(),
+                tools: Tools::new(&self.shelf.config.codecs),
                 _kafka: self.kafka.clone(),
                 ix,
                 tenure,

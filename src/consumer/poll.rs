@@ -42,6 +42,9 @@ impl Attempt {
             Ok(Taken::Pending) => Poll::Pending,
             result => {
                 self.over = true;
+                if let (Some(interceptors), Ok(Taken::Some { portions, .. })) = (&shelf.interceptors, &result) {
+                    interceptors.consumed(portions);
+                }
                 Poll::Ready(result)
             }
         }

@@ -77,7 +77,7 @@ impl Rig {
         let given = Config::new("localhost:1");
         let client = Arc::new(given.builder().resolve().unwrap());
         let config = Arc::new(given.builder().resolve_consumer(&config).unwrap());
-        let shelf = Shelf::new(front.consumer_ix(), config, front.clone());
+        let shelf = Shelf::new(front.consumer_ix(), config, front.clone()).unwrap();
         let handle = Arc::new(Handle::new(front, client, given));
         Self { time, consumer: Consumer::new(shelf.clone(), handle), shelf, frames: 0 }
     }

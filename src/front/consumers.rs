@@ -20,6 +20,14 @@ struct Closing {
     setters: Vec<OpSetter>,
 }
 
+impl Entry {
+    fn tell_closed(&self) {
+        if let Some(interceptors) = &self.shelf.interceptors {
+            interceptors.closed();
+        }
+    }
+}
+
 /// The consumers, by index.
 #[derive(Debug, Default)]
 pub(crate) struct Consumers {
@@ -34,8 +42,14 @@ impl Consumers {
 
     /// Something for one of them.
     pub(crate) fn handle(&mut self, consumer: ConsumerIx, event: Event) {
-        if let Some(entry) = self.all.get(&consumer) {
-            entry.shelf.handle(event);
+        let Some(entry) = self.all.get(&consumer) else { return };
+        match event {
+            Event::Committed { offsets, .. } => {
+                if let Some(interceptors) = &entry.shelf.interceptors {
+                    interceptors.committed(offsets);
+                }
+            }
+            event => entry.shelf.handle(event),
         }
     }
 
@@ -81,6 +95,7 @@ impl Consumers {
         if let Some(entry) = self.all.remove(&ix) {
             let unseen = entry.shelf.take_unseen();
             entry.shelf.end(None, wakers);
+            entry.tell_closed();
             // That it is closed was the wish.
             let failure = result.as_ref().err().cloned().or(unseen);
             let result = failure.filter(|error| error.kind() != ErrorKind::Closed).map_or(Ok(Reply::Unit), Err);
@@ -117,6 +132,7 @@ impl Consumers {
     pub(crate) fn abandon(&mut self, error: &Error, wakers: &mut Vec<Waker>) {
         for entry in std::mem::take(&mut self.all).into_values() {
             entry.shelf.end(Some(error), wakers);
+            entry.tell_closed();
             for setter in entry.closing.into_iter().flat_map(|closing| closing.setters) {
                 setter.set(Err(error.clone()));
             }

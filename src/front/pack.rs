@@ -6,7 +6,7 @@ use super::pool::Pool;
 use super::slot::Slot;
 use super::sync::Mutex;
 use bytes::Bytes;
-use klamm_core::codec::{Codec, Compression, Compressor};
+use klamm_core::codec::{Codec, Codecs, Compression, Compressor};
 use klamm_core::driver::PackWork;
 use klamm_core::producer::{Batch, Facts, Plain};
 use klamm_core::record::BodyCrc;
@@ -114,11 +114,11 @@ impl Packers {
         self.outputs.put(buffer);
     }
 
-    fn compressor(&self, compression: Compression) -> Compressor {
+    fn compressor(&self, compression: Compression, codecs: &Codecs) -> Compressor {
         let mut idle = locked(&self.idle);
         match idle.iter().position(|kept| kept.compression() == compression) {
             Some(at) => idle.swap_remove(at),
-            None => Compressor::new(compression),
+            None => Compressor::with(compression, codecs.clone()),
         }
     }
 }
@@ -126,7 +126,8 @@ impl Packers {
 impl Sealed {
     /// Whether its codec takes long.
     pub(crate) fn is_slow(&self) -> bool {
-        matches!(self.slot.settings.compression.codec(), Codec::Gzip | Codec::Zstd)
+        let codec = self.slot.compression().codec();
+        matches!(codec, Codec::Gzip | Codec::Zstd) || self.slot.settings.codecs.has(codec)
     }
 
     /// Whether packing takes so long that an async task should not do it.
@@ -168,8 +169,8 @@ impl Sealed {
         let (buffer, len) = plain.body.into_parts();
         // The grant stays with the packing: it outlives the plain bytes.
         let plain = Bytes::from_owner(Owner { buffer, len, grant: None, packed: false });
-        let compression = slot.settings.compression;
-        let work = PackWork { slot: (shared.ix, u64::from(slot.ix.0), no), compression, plain };
+        let (compression, codecs) = (slot.compression(), slot.settings.codecs.clone());
+        let work = PackWork { slot: (shared.ix, u64::from(slot.ix.0), no), compression, codecs, plain };
         let codec = compression.codec();
         (work, Underway { place: Place(Some((slot, no))), grant, rest, codec })
     }
@@ -231,7 +232,7 @@ impl Rest {
 }
 
 fn pack(slot: &Slot, plain: Plain, grant: Option<Grant>) -> Result<Batch, Error> {
-    let (shared, compression) = (&slot.shared, slot.settings.compression);
+    let (shared, compression) = (&slot.shared, slot.compression());
     let packers = &shared.packers;
     let rest = Rest::of(&plain);
     let no = plain.no;
@@ -240,7 +241,7 @@ fn pack(slot: &Slot, plain: Plain, grant: Option<Grant>) -> Result<Batch, Error>
         let (buffer, len) = plain.body.into_parts();
         return Ok(rest.batch(no, buffer, len, codec, grant, false));
     }
-    let mut compressor = packers.compressor(compression);
+    let mut compressor = packers.compressor(compression, &slot.settings.codecs);
     let most = plain.body.len();
     let mut out = packers.outputs.get_over(most + most / 4 + 128);
     let done = compressor.compress(plain.body.plain(), &mut out);

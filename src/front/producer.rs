@@ -13,7 +13,7 @@ use super::transaction::Transactions;
 use super::{Front, locked};
 use crate::interceptor::Interceptors;
 use crate::partitioning::Choice;
-use klamm_core::codec::Compression;
+use klamm_core::codec::{Codecs, Preference};
 use klamm_core::config::{ProducerConfig, TimestampPrecision};
 use klamm_core::producer::Memory;
 use klamm_core::record::{HEADER_LEN, SLACK};
@@ -41,7 +41,9 @@ pub(crate) struct Settings {
     pub(crate) max_block: Duration,
     pub(crate) delivery_timeout: Duration,
     pub(crate) max_request_size: usize,
-    pub(crate) compression: Compression,
+    pub(crate) compression: Preference,
+    /// The application's own codecs.
+    pub(crate) codecs: Codecs,
     pub(crate) coarse: bool,
     pub(crate) choice: Choice,
     /// `partitioner.adaptive.partitioning.enable`.
@@ -64,7 +66,8 @@ impl Settings {
             max_block: config.max_block,
             delivery_timeout: config.delivery_timeout,
             max_request_size: config.max_request_size,
-            compression: config.compression,
+            compression: config.preference(),
+            codecs: config.codecs.clone(),
             coarse: config.timestamp_precision == TimestampPrecision::Coarse,
             choice,
             adaptive: config.partitioner_adaptive_partitioning_enable,
@@ -92,7 +95,7 @@ impl Settings {
         Some(Self {
             batch_size: own.batch_size,
             delivery_timeout: own.delivery_timeout,
-            compression: own.compression,
+            compression: own.preference(),
             linger: own.linger,
             max_block: own.max_block,
             choice: self.choices.get(topic).unwrap_or(&self.choice).clone(),

@@ -8,7 +8,7 @@ use super::pack::{Packing, Sealed as ToPack};
 use super::producer::{ProducerShared, Settings};
 use super::sticky::{Load, Sticky};
 use super::sync::Mutex;
-use klamm_core::codec::Codec;
+use klamm_core::codec::{Codec, Compression};
 use klamm_core::error::Phase;
 use klamm_core::producer::{Accumulator, Batch, Head, Left, Sealed};
 use klamm_core::record::BodyBuf;
@@ -204,6 +204,17 @@ impl Slot {
         self.sticky.roll(self.number, &self.settings, &self.shared.front.clock);
     }
 
+    /// What its topic's batches are compressed by.
+    pub(super) fn compression(&self) -> Compression {
+        let preference = &self.settings.compression;
+        preference.but(self.sticky.refused()).unwrap_or(preference.first())
+    }
+
+    /// A broker refused a codec for its topic.
+    pub(crate) fn refuse(&self, codec: Codec) {
+        self.sticky.refuse(codec);
+    }
+
     /// A batch was too large for its broker.
     pub(crate) fn was_split(&self) {
         self.sticky.was_split();
@@ -223,7 +234,7 @@ impl Slot {
     pub(super) fn buffer_for(&self, size: usize) -> usize {
         let (settings, usual) = (&self.settings, self.settings.body_limit());
         let slack = klamm_core::record::SLACK;
-        if size > usual || settings.compression.codec() == Codec::None {
+        if size > usual || settings.compression.first().codec() == Codec::None {
             return size.max(usual) + slack;
         }
         // What the estimate allows, but no more than a request takes if it fails, nor a large part of all memory.

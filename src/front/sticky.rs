@@ -4,8 +4,9 @@ use super::clock::FrontClock;
 use super::locked;
 use super::producer::Settings;
 use super::sync::Mutex;
-use super::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use super::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use klamm_core::client::TopicShape;
+use klamm_core::codec::{Codec, Refused};
 use klamm_core::producer::{Chooser, Ratio};
 use klamm_core::{BrokerId, Time};
 use std::collections::BTreeMap;
@@ -96,6 +97,8 @@ pub(crate) struct Sticky {
     choosing: Mutex<Choosing>,
     /// How well the topic's batches compress: decides how much they take before they are full.
     ratio: AtomicU32,
+    /// Codecs that brokers refused for the topic.
+    refused: AtomicU8,
 }
 
 impl Sticky {
@@ -106,6 +109,7 @@ impl Sticky {
             lined: AtomicUsize::new(0),
             choosing: Mutex::new(choosing),
             ratio: AtomicU32::new(Ratio::default().to_bits()),
+            refused: AtomicU8::new(0),
         }
     }
 
@@ -156,6 +160,20 @@ impl Sticky {
     /// A batch was compressed. Of two at once one may count alone: it is an estimate.
     pub(super) fn packed(&self, plain: usize, packed: usize) {
         self.ratio.store(self.ratio().observed(plain, packed).to_bits(), Ordering::Relaxed);
+    }
+
+    /// Codecs that brokers refused for the topic.
+    pub(super) fn refused(&self) -> Refused {
+        Refused::from_bits(self.refused.load(Ordering::Relaxed))
+    }
+
+    /// One more; the next one compresses otherwise.
+    pub(super) fn refuse(&self, codec: Codec) {
+        let mut refused = self.refused();
+        if refused.add(codec) {
+            self.refused.store(refused.to_bits(), Ordering::Relaxed);
+            self.was_split();
+        }
     }
 
     /// A batch was too large for its broker: begin to learn anew (`RecordAccumulator.splitAndReenqueue`).

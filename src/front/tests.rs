@@ -414,7 +414,7 @@ fn a_split_batch_resolves_each_record_by_its_part() {
 #[test]
 fn compressed_batches_read_back_and_take_no_more_memory_than_they_need() {
     for codec in Codec::ALL.into_iter().filter(|codec| codec.is_built_in()) {
-        let rig = rig(|s| s.compression = Compression::new(codec, None).unwrap());
+        let rig = rig(|s| s.compression = Compression::new(codec, None).unwrap().into());
         rig.publish(1);
         let values: Vec<_> = (0..1000u32).map(|i| format!("value {i}").into_bytes()).collect();
         let all: Vec<_> = values.iter().map(|value| rig.send(value)).collect();
@@ -447,7 +447,7 @@ fn records_without_a_key_are_even_over_partitions_at_low_and_high_rates() {
 fn a_codec_that_panics_or_fails_costs_its_own_batch_and_gives_its_memory_back() {
     for lost in [true, false] {
         let rig = rig(|settings| {
-            settings.compression = Compression::new(Codec::Gzip, None).unwrap();
+            settings.compression = Compression::new(Codec::Gzip, None).unwrap().into();
             settings.batch_size = 1000;
         });
         rig.publish(1);

@@ -186,7 +186,8 @@ pub enum Command {
     Connect,
     /// Ends the operation with a timeout error at this time; the work itself goes on. No answer of its own.
     Deadline(Time),
-    /// Flush, commit and leave were done by the front: drops the roles, closes the links, ends.
+    /// Flush, commit and leave were done by the front: drops the roles, closes the links, ends. Asked again, the later deadline
+    /// counts for both.
     Shutdown {
         /// Links are aborted then.
         deadline: Time,
@@ -197,6 +198,7 @@ pub enum Command {
     /// Asks for a topic on behalf of a producer: `Event::Topic` follows, now and at every change.
     Topic(ProducerIx, Arc<str>),
     /// The producer has handed over everything and goes. Answered when its queues are empty or the deadline came.
+    /// Asked again, the later deadline counts for both.
     CloseProducer(ProducerIx, Time),
     /// Fails what the producer has taken over and not sent, and if true what is under way too. Answered at once.
     Purge(ProducerIx, bool),

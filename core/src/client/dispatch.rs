@@ -35,7 +35,12 @@ impl Client {
                 self.ops.await_view(op, self.metadata.view().version);
             }
             Command::Deadline(at) => self.ops.deadline(op, at),
-            Command::Shutdown { deadline } => self.end = Some(End { op, deadline, aborted: false, done: false }),
+            Command::Shutdown { deadline } => {
+                let none = || End { ops: Vec::new(), deadline, aborted: false, done: false };
+                let end = self.end.get_or_insert_with(none);
+                end.ops.push(op);
+                end.deadline = deadline;
+            }
             Command::OpenProducer(ix, config, memory) => {
                 let limit = usize::try_from(config.max_in_flight_requests_per_connection).unwrap_or(usize::MAX);
                 self.cluster.limit_in_flight(ix, limit);
@@ -342,7 +347,7 @@ impl Client {
 
     fn end(&mut self) {
         let Some(end) = &mut self.end else { return };
-        if end.done {
+        if end.done && end.ops.is_empty() {
             return;
         }
         let late = end.deadline <= self.now.mono;
@@ -355,8 +360,9 @@ impl Client {
         let Some(end) = &mut self.end else { return };
         if self.cluster.is_empty() {
             end.done = true;
-            let op = end.op;
-            self.shared.events.push_back(Event::Done { op, result: Ok(super::Reply::Unit) });
+            for op in std::mem::take(&mut end.ops) {
+                self.shared.events.push_back(Event::Done { op, result: Ok(super::Reply::Unit) });
+            }
         }
     }
 }

@@ -135,6 +135,15 @@ pub enum Event {
         /// Its partitions; an error resolves what waits for this topic only (contracts B21).
         shape: Result<TopicShape, Error>,
     },
+    /// A broker refused a codec for the topic of this partition, which has another: later batches are packed by that.
+    CodecRefused {
+        /// Whose.
+        producer: ProducerIx,
+        /// One of the topic's.
+        partition: PartitionIx,
+        /// What was refused.
+        codec: crate::codec::Codec,
+    },
     /// A batch is acknowledged.
     Delivered {
         /// Whose.
@@ -244,6 +253,14 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// The coordinator took these offsets, whoever asked for that; comes before the outcome of the commit. Only for consumers
+    /// with interceptors.
+    Committed {
+        /// Who.
+        consumer: ConsumerIx,
+        /// What it committed.
+        offsets: Vec<(TopicPartition, super::CommitOffset)>,
+    },
     /// Offsets were committed without being asked for (auto-commit), or could not be.
     AutoCommitted {
         /// Who.
@@ -261,7 +278,8 @@ impl Event {
             Self::Topic { producer, .. }
             | Self::Delivered { producer, .. }
             | Self::Failed { producer, .. }
-            | Self::Split { producer, .. } => Role::Producer(*producer),
+            | Self::Split { producer, .. }
+            | Self::CodecRefused { producer, .. } => Role::Producer(*producer),
             Self::Chosen { consumer, .. }
             | Self::Assigned { consumer, .. }
             | Self::Revoking { consumer, .. }
@@ -269,6 +287,7 @@ impl Event {
             | Self::Positioned { consumer, .. }
             | Self::Fetched { consumer, .. }
             | Self::ConsumerFailed { consumer, .. }
+            | Self::Committed { consumer, .. }
             | Self::AutoCommitted { consumer, .. } => Role::Consumer(*consumer),
         }
     }

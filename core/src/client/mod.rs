@@ -94,9 +94,10 @@ impl Shared {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct End {
-    op: OpId,
+    /// Asked for once, or again with another deadline.
+    ops: Vec<OpId>,
     deadline: Time,
     aborted: bool,
     done: bool,
@@ -322,7 +323,7 @@ impl Client {
             self.admin.poll_timeout().filter(later),
             self.lookups.poll_timeout().filter(later),
             self.ops.poll_timeout(),
-            self.end.filter(|e| !e.done).map(|e| Wake { at: e.deadline, why: crate::Why::Operation }),
+            self.end.as_ref().filter(|e| !e.done).map(|e| Wake { at: e.deadline, why: crate::Why::Operation }),
         ];
         roles.chain(rest).flatten().min()
     }
@@ -370,7 +371,7 @@ impl Client {
 
     /// Whether a [`Command::Shutdown`] has run its course: every connection is closed.
     pub fn is_done(&self) -> bool {
-        self.end.is_some_and(|e| e.done)
+        self.end.as_ref().is_some_and(|e| e.done)
     }
 }
 

@@ -38,6 +38,15 @@ pub enum Note {
         /// Who leads it now, and the epoch.
         to: Option<(BrokerId, i32)>,
     },
+    /// A broker refused a codec: batches of the topic are packed by another from now on.
+    CodecRefused {
+        /// The topic.
+        topic: Arc<str>,
+        /// What was refused.
+        codec: crate::codec::Codec,
+        /// What comes instead.
+        instead: crate::codec::Codec,
+    },
     /// A batch will be sent again.
     Retrying {
         /// Its topic.

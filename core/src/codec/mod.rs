@@ -3,14 +3,19 @@
 //! Output goes into buffers that are kept: a buffer only ever grows, the result is its front part, and the number of
 //! bytes written is what a call returns. So a pooled buffer is zeroed once in its life.
 
+mod custom;
 #[cfg(feature = "gzip")]
 mod gzip;
 #[cfg(feature = "lz4")]
 mod lz4;
+mod preference;
 #[cfg(feature = "snappy")]
 mod snappy;
 #[cfg(feature = "zstd")]
 mod zstd;
+
+pub use custom::{Codecs, CustomCodec, Output};
+pub use preference::{Preference, Refused};
 
 use std::fmt;
 
@@ -153,12 +158,16 @@ impl Compression {
     /// The codec at `level`, or at its default.
     ///
     /// Levels as Kafka has them (KIP-390): gzip 1 to 9 or -1 for its default; lz4 1 to 17, which are accepted but all
-    /// compress alike (the encoder has one, fast mode); zstd -131072 to 22, default 3. The others have none.
+    /// compress alike (klamm's encoder has one, fast mode; a [`CustomCodec`] may heed them); zstd -131072 to 22, default 3. The others have none.
     ///
     /// # Errors
     /// `Config` if the codec has no such level, `Unsupported` if this build is without the codec.
     pub fn new(codec: Codec, level: Option<i32>) -> Result<Self, Error> {
-        if !codec.is_built_in() {
+        Self::checked(codec, level, codec.is_built_in())
+    }
+
+    fn checked(codec: Codec, level: Option<i32>, available: bool) -> Result<Self, Error> {
+        if !available {
             return Err(CodecError::Unsupported(codec).into());
         }
         let Some(level) = level else { return Ok(Self { codec, level }) };
@@ -199,6 +208,7 @@ impl Compression {
 /// Compresses bodies, one after the other, keeping its tables.
 pub struct Compressor {
     compression: Compression,
+    codecs: Codecs,
     #[cfg(feature = "snappy")]
     snappy: Option<Box<snap::raw::Encoder>>,
     #[cfg(feature = "lz4")]
@@ -210,8 +220,14 @@ pub struct Compressor {
 impl Compressor {
     /// One for this codec and level; what it needs is made at the first use.
     pub fn new(compression: Compression) -> Self {
+        Self::with(compression, Codecs::default())
+    }
+
+    /// The same, by the application's codec if it is among these.
+    pub fn with(compression: Compression, codecs: Codecs) -> Self {
         Self {
             compression,
+            codecs,
             #[cfg(feature = "snappy")]
             snappy: None,
             #[cfg(feature = "lz4")]
@@ -232,6 +248,9 @@ impl Compressor {
     /// # Errors
     /// [`CodecError::Unsupported`] if this build is without the codec; anything else is a defect of a codec's library.
     pub fn compress(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<usize, CodecError> {
+        if let Some(done) = self.codecs.compress(self.compression, plain, out) {
+            return done;
+        }
         match self.compression.codec {
             Codec::None => {
                 grow(out, plain.len());
@@ -267,11 +286,17 @@ impl fmt::Debug for Compressor {
 /// Decompresses bodies, one after the other, keeping its tables.
 #[derive(Default)]
 pub struct Decompressor {
+    codecs: Codecs,
     #[cfg(feature = "zstd")]
     zstd: Option<::zstd::zstd_safe::DCtx<'static>>,
 }
 
 impl Decompressor {
+    /// One that leaves what these are for to them.
+    pub fn with(codecs: Codecs) -> Self {
+        Self { codecs, ..Self::default() }
+    }
+
     /// Decompresses `bytes` into the front of `out`, which grows as needed and never shrinks; gives the plain size.
     ///
     /// Lengths that the bytes declare are never trusted: `out` grows only as far as the bytes present justify, and never
@@ -286,6 +311,9 @@ impl Decompressor {
         out: &mut Vec<u8>,
         limit: usize,
     ) -> Result<usize, CodecError> {
+        if let Some(done) = self.codecs.decompress(codec, bytes, out, limit) {
+            return done;
+        }
         match codec {
             Codec::None => {
                 if bytes.len() > limit {

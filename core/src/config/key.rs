@@ -258,7 +258,7 @@ pub(super) const PER_ROLE: &[&str] = &[
 ];
 
 /// Keys of consumers that producers have too; set for all, they count for both.
-pub(super) const WITH_PRODUCER: &[&str] = &["allow.auto.create.topics"];
+pub(super) const WITH_PRODUCER: &[&str] = &["allow.auto.create.topics", "interceptor.classes"];
 
 impl Alias {
     /// Another name for the same values.

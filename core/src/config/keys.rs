@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn every_field_has_a_key_and_every_supported_key_a_field() {
         // Values of the application's own, which no text can say.
-        let code_only = ["rewrite_address", "topics"];
+        let code_only = ["rewrite_address", "topics", "codecs"];
         // Read from the connection's keys, which a role may have for itself.
         let shared = [
             "request_timeout",
@@ -100,6 +100,7 @@ mod tests {
             "retry_backoff_max",
             "client_rack",
             "allow_auto_create_topics",
+            "interceptors",
         ];
         for (section, shown) in [
             (Section::Client, format!("{:#?}", ClientConfig::default())),

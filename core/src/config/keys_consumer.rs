@@ -1,10 +1,11 @@
 //! Keys of consumers.
 
 use super::{
-    Alias, Assignor, AutoCommit, IsolationLevel, OffsetReset, Range, Serde, StartOffset,
+    Alias, Assignor, AutoCommit, IsolationLevel, OffsetReset, Plugin, Range, Serde, StartOffset,
     Status::{Refused, Unsupported},
     reader,
 };
+use crate::codec::Codecs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ section! {
     read {
         /// Who commits offsets, and which.
         auto_commit: AutoCommit = reader::auto_commit;
+        /// The application's own codecs.
+        codecs: Codecs = |r: &mut reader::Reader<'_>| r.codecs.clone();
         /// How the group may share its partitions, the best first.
         assignors: Vec<Assignor> = reader::assignors;
         /// How long to wait for the answer to a request.
@@ -74,6 +77,8 @@ section! {
         retry_backoff: Duration = |r: &mut reader::Reader<'_>| r.get("retry.backoff.ms");
         /// How long that wait becomes at most.
         retry_backoff_max: Duration = |r: &mut reader::Reader<'_>| r.get("retry.backoff.max.ms");
+        /// The application's interceptors, in order.
+        interceptors: Vec<Plugin> = |r: &mut reader::Reader<'_>| r.plugins("interceptor.classes");
         /// Where this consumer is: it reads from a replica in the same rack (KIP-392).
         client_rack: Option<Arc<str>> = |r: &mut reader::Reader<'_>| r.get("client.rack");
         /// The class that the configuration names for keys; the facade compares it with a typed topic's.
@@ -95,6 +100,8 @@ section! {
             "key.deserializer" Class none [.field("key_deserializer")];
         "The class that makes values of bytes."
             "value.deserializer" Class none [.field("value_deserializer")];
+        "Classes that see records on their way: of producers and consumers, each takes its own."
+            "interceptor.classes" List "" [.field("interceptors")];
         "Which protocol the group speaks: `classic`, or `consumer` (KIP-848)."
             "group.protocol" Text "classic" [.words(&["classic", "consumer"])
                 .status(Refused("the consumer protocol (KIP-848) is not yet supported in this version; classic is"))];

@@ -3,7 +3,7 @@
 use super::{
     Acks, Alias, Partitioning, Plugin, Range, Serde, Status::Unsupported, TimestampPrecision, TopicConfig, reader,
 };
-use crate::codec::Compression;
+use crate::codec::{Codecs, Compression};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +78,10 @@ section! {
     read {
         /// The codec and its level.
         compression: Compression = reader::compression;
+        /// What comes after it if a broker refuses it, the best first.
+        compression_fallbacks: Vec<Compression> = reader::fallbacks;
+        /// The application's own codecs.
+        codecs: Codecs = |r: &mut reader::Reader<'_>| r.codecs.clone();
         /// Who chooses partitions.
         partitioning: Partitioning = reader::partitioning;
         /// How long to wait for the answer to a Produce request; the broker is told the same limit.
@@ -104,9 +108,13 @@ section! {
         "How batches are compressed."
             "compression.type" Text "none" [.field("compression").words(&["none", "gzip", "snappy", "lz4", "zstd"])
                 .aliases(&[Alias::of("compression.codec")])];
+        "Codecs to go on with if a broker refuses that one for a topic (UNSUPPORTED_COMPRESSION_TYPE), the best first, each at its \
+         own level: refused batches are compressed anew and keep their places, later ones follow. Kafka itself takes all codecs \
+         since 2.1; brokers of other makes may not. Where none is left, records fail."
+            "compression.fallbacks" List "" [.field("compression_fallbacks").klamm()];
         "The level of gzip; -1: its own choice."
             "compression.gzip.level" Int "-1" [.field("compression").range(Range::WholeOr(1, 9, -1))];
-        "The level of lz4. Taken for the sake of copied files: klamm's lz4 has one level, the fast one."
+        "The level of lz4. Taken for the sake of copied files: klamm's lz4 has one level, the fast one; a codec of your own may heed it."
             "compression.lz4.level" Int "9" [.field("compression").range(Range::Whole(1, 17))];
         "The level of Zstandard."
             "compression.zstd.level" Int "3" [.field("compression").range(Range::Whole(-131_072, 22))];
@@ -120,8 +128,6 @@ section! {
             "key.serializer" Class none [.field("key_serializer")];
         "The class that turns values into bytes."
             "value.serializer" Class none [.field("value_serializer")];
-        "Classes that see records on their way."
-            "interceptor.classes" List "" [.field("interceptors")];
         "Whether buffers take their whole size at once."
             "buffer.memory.allocation.strategy" Text "full" [.words(&["full", "incremental"])
                 .status(Unsupported("an open batch has its whole buffer"))];

@@ -1,5 +1,6 @@
 //! Places for what is the application's own code: the core stores it and hands it back, it never looks inside.
 
+use super::Section;
 use crate::producer::Scheme;
 use std::any::Any;
 use std::fmt;
@@ -7,12 +8,22 @@ use std::sync::Arc;
 
 /// A value of the application (a partitioner, an interceptor), opaque to the core.
 #[derive(Clone)]
-pub struct Plugin(Arc<dyn Any + Send + Sync>);
+pub struct Plugin(Arc<dyn Any + Send + Sync>, Option<Section>);
 
 impl Plugin {
     /// Wraps a value.
     pub fn new<T: Any + Send + Sync>(value: T) -> Self {
-        Self(Arc::new(value))
+        Self(Arc::new(value), None)
+    }
+
+    /// The same for one role only: a list that both roles read has it for that one.
+    #[must_use]
+    pub fn of(self, section: Section) -> Self {
+        Self(self.0, Some(section))
+    }
+
+    pub(super) fn is_for(&self, section: Section) -> bool {
+        self.1.is_none_or(|own| own == section)
     }
 
     /// The value, if it has this type.

@@ -5,7 +5,7 @@ use super::value::{self, Value};
 use super::{
     Address, Assignor, AutoCommit, Defaults, Key, Origin, Partitioning, Plugin, Report, Section, Serde, classes, keys,
 };
-use crate::codec::{Codec, Compression};
+use crate::codec::{Codec, Codecs, Compression};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,21 +14,33 @@ pub(super) struct Reader<'a> {
     pub(super) section: Section,
     layers: Vec<&'a Entries>,
     classes: Option<&'a BTreeMap<String, Plugin>>,
+    pub(super) codecs: Codecs,
     defaults: Defaults,
     pub(super) report: Report,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(section: Section, layers: Vec<&'a Entries>, classes: &'a BTreeMap<String, Plugin>) -> Self {
-        let mut reader =
-            Self { section, layers, classes: Some(classes), defaults: Defaults::default(), report: Report::default() };
+        let mut reader = Self { layers, classes: Some(classes), ..Self::of_defaults(section) };
         reader.defaults = reader.get("defaults");
         reader
     }
 
     /// A reader that finds nothing set.
     pub(super) fn of_defaults(section: Section) -> Self {
-        Self { section, layers: vec![], classes: None, defaults: Defaults::default(), report: Report::default() }
+        Self {
+            section,
+            layers: vec![],
+            classes: None,
+            codecs: Codecs::default(),
+            defaults: Defaults::default(),
+            report: Report::default(),
+        }
+    }
+
+    /// The same with the application's codecs.
+    pub(super) fn with_codecs(self, codecs: &Codecs) -> Self {
+        Self { codecs: codecs.clone(), ..self }
     }
 
     pub(super) fn defaults(&self) -> Defaults {
@@ -104,7 +116,8 @@ impl<'a> Reader<'a> {
         let mut found = vec![];
         for class in self.text(name).into_iter().flat_map(value::list) {
             match self.plugin(class) {
-                Some(plugin) => found.push(plugin.clone()),
+                Some(plugin) if plugin.is_for(self.section) => found.push(plugin.clone()),
+                Some(_) => {}
                 None => self.report.error(classes::unknown(class, name), &self.origin(name)),
             }
         }
@@ -164,6 +177,27 @@ pub(super) fn compression(reader: &mut Reader<'_>) -> Compression {
     let Some(codec) = Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name)) else {
         return Compression::NONE;
     };
+    level(reader, codec, "compression.type")
+}
+
+/// `compression.fallbacks`, each with the level that goes with it.
+pub(super) fn fallbacks(reader: &mut Reader<'_>) -> Vec<Compression> {
+    let key = "compression.fallbacks";
+    let mut all = vec![];
+    for name in reader.text(key).into_iter().flat_map(value::list) {
+        match Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name)) {
+            Some(codec) => all.push(level(reader, codec, key)),
+            None => {
+                let text = format!("{}: {name} is not one of none, gzip, snappy, lz4, zstd", reader.pair(key));
+                reader.report.error(text, &reader.origin(key));
+            }
+        }
+    }
+    all
+}
+
+/// A codec that `named` names, at its level.
+fn level(reader: &mut Reader<'_>, codec: Codec, named: &'static str) -> Compression {
     let own = match codec {
         Codec::Gzip => "compression.gzip.level",
         Codec::Lz4 => "compression.lz4.level",
@@ -176,11 +210,11 @@ pub(super) fn compression(reader: &mut Reader<'_>) -> Compression {
         (own, Some(shared)) if !reader.is_set(own) => Some((shared, reader.get(shared))),
         (own, _) => Some((own, reader.get::<i32>(own))),
     };
-    let made = Compression::new(codec, level.map(|(_, level)| level));
+    let made = reader.codecs.compression(codec, level.map(|(_, level)| level));
     made.unwrap_or_else(|error| {
         let key = match level {
             Some((key, _)) if codec.is_built_in() => key,
-            _ => "compression.type",
+            _ => named,
         };
         reader.report.error(format!("{}: {error}", reader.pair(key)), &reader.origin(key));
         Compression::NONE

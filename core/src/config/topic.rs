@@ -1,7 +1,7 @@
 //! What one topic of a producer has otherwise.
 
 use super::{Acks, Partitioning};
-use crate::codec::Compression;
+use crate::codec::{Compression, Preference};
 use std::time::Duration;
 
 /// What a producer does otherwise for one topic; validated, complete.
@@ -12,6 +12,8 @@ pub struct TopicConfig {
     pub acks: Acks,
     /// The codec and its level.
     pub compression: Compression,
+    /// What comes after it if a broker refuses it, the best first.
+    pub compression_fallbacks: Vec<Compression>,
     /// How long a record may take in all.
     pub delivery_timeout: Duration,
     /// How large a batch may grow, in bytes.
@@ -28,10 +30,18 @@ pub struct TopicConfig {
     pub partitioning: Partitioning,
 }
 
+impl super::ProducerConfig {
+    /// The codecs of topics without their own, the best first.
+    pub fn preference(&self) -> Preference {
+        Preference::new(self.compression, &self.compression_fallbacks)
+    }
+}
+
 /// The keys that a topic may have of its own.
 pub(super) const KEYS: &[&str] = &[
     "acks",
     "compression.type",
+    "compression.fallbacks",
     "compression.gzip.level",
     "compression.lz4.level",
     "compression.zstd.level",
@@ -46,10 +56,16 @@ pub(super) const KEYS: &[&str] = &[
 ];
 
 impl TopicConfig {
+    /// The codecs of this topic, the best first.
+    pub fn preference(&self) -> Preference {
+        Preference::new(self.compression, &self.compression_fallbacks)
+    }
+
     pub(super) fn read(reader: &mut super::reader::Reader<'_>) -> Self {
         Self {
             acks: reader.get("acks"),
             compression: super::reader::compression(reader),
+            compression_fallbacks: super::reader::fallbacks(reader),
             delivery_timeout: reader.get("delivery.timeout.ms"),
             batch_size: reader.get("batch.size"),
             linger: reader.get("linger.ms"),

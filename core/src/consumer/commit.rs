@@ -4,7 +4,7 @@
 use super::partition::Partition;
 use super::verdict::{Asked, Next, Verdict, verdict};
 use crate::client::role::{Cx, LinkFacts, Owner, Request, RequestError, Response, Tag};
-use crate::client::{CommitOffset, Event, Reply, Stamp};
+use crate::client::{CommitOffset, Event, Reply, Stamp, TopicPartition};
 use crate::config::ConsumerConfig;
 use crate::wire::messages::OffsetCommitRequest;
 use crate::wire::messages::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -235,6 +235,7 @@ impl Commits {
                 }
             }
         }
+        self.tell_committed(cx, &flight.entries, &codes);
         let (mut again, mut worst) = (BTreeMap::new(), None);
         for (ix, entry) in flight.entries {
             let Some(code) = codes.get(&ix).copied() else {
@@ -267,6 +268,28 @@ impl Commits {
             self.again(cx, again);
         }
         worst
+    }
+
+    /// Interceptors are told before anybody sees the outcome.
+    fn tell_committed(
+        &self,
+        cx: &mut Cx<'_>,
+        entries: &BTreeMap<PartitionIx, Entry>,
+        codes: &BTreeMap<PartitionIx, ErrorCode>,
+    ) {
+        if self.config.interceptors.is_empty() {
+            return;
+        }
+        let taken = entries.iter().filter(|(ix, _)| codes.get(ix).is_some_and(|code| code.is_ok()));
+        let offsets: Vec<_> = taken
+            .map(|(ix, entry)| {
+                let (topic, partition) = cx.names.named(*ix);
+                (TopicPartition { topic: topic.clone(), partition }, entry.offset.clone())
+            })
+            .collect();
+        if !offsets.is_empty() {
+            cx.events.push_back(Event::Committed { consumer: self.ix, offsets });
+        }
     }
 
     /// Puts entries back, behind whatever came since.

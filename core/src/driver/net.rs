@@ -83,6 +83,8 @@ pub struct PackWork {
     pub slot: (crate::ProducerIx, u64, crate::BatchNo),
     /// The codec and level.
     pub compression: crate::codec::Compression,
+    /// The application's own codecs.
+    pub codecs: crate::codec::Codecs,
     /// The records in wire form.
     pub plain: bytes::Bytes,
 }
@@ -92,7 +94,7 @@ pub struct PackWork {
 #[non_exhaustive]
 pub enum WorkDone {
     /// The packed records, or why they could not be packed.
-    Packed(PackWork, Result<Vec<u8>, crate::Error>),
+    Packed(Box<PackWork>, Result<Vec<u8>, crate::Error>),
 }
 
 impl Work {
@@ -101,12 +103,13 @@ impl Work {
         match self {
             Self::Pack(pack) => {
                 let mut out = Vec::new();
-                let packed = pack.compression.compress(&pack.plain, &mut out);
+                let packed = crate::codec::Compressor::with(pack.compression, pack.codecs.clone())
+                    .compress(&pack.plain, &mut out);
                 let packed = packed.map_err(crate::Error::from).map(|len| {
                     out.truncate(len);
                     out
                 });
-                WorkDone::Packed(pack, packed)
+                WorkDone::Packed(Box::new(pack), packed)
             }
         }
     }

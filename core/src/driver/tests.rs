@@ -290,7 +290,8 @@ fn lost_work_is_told() {
     let mut rig = Rig::new();
     let compression = crate::codec::Compression::NONE;
     let slot = (crate::ProducerIx(0), 0, crate::BatchNo(0));
-    let work = Work::Pack(PackWork { slot, compression, plain: bytes::Bytes::new() });
+    let work =
+        Work::Pack(PackWork { slot, compression, codecs: crate::codec::Codecs::default(), plain: bytes::Bytes::new() });
     rig.machine().actions.push_back(Action::Work { id: WorkId(3), work });
     rig.turn();
     assert_eq!(rig.machine().log, ["work 3 false"]);

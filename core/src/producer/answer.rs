@@ -90,6 +90,12 @@ impl Producer {
             return;
         };
         let (mode, settling) = (queue.terms.mode, queue.state == State::Settling);
+        let recodable = matches!(told.answer, Answer::Code(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, _))
+            && queue
+                .entry(at)
+                .map(|entry| entry.batch.codec)
+                .is_some_and(|codec| self.codec_after(item.place.0, partition, codec).is_some());
+        let Some(queue) = self.queues.get_mut(&partition) else { return };
         let Some(entry) = queue.entry_mut(at) else { return };
         let known = Known {
             fate: entry.fate,
@@ -98,6 +104,7 @@ impl Producer {
             count: entry.batch.count,
             oldest: at == 0,
             settling,
+            recodable,
         };
         let mut verdict = outcome(mode, known, told.answer);
         if self.transaction.is_some() && matches!(verdict.then, Then::Restamp { .. } | Then::Fail { .. }) {
@@ -173,6 +180,12 @@ impl Producer {
                 self.renew(partition, renew);
             }
             Then::Split => self.split(cx, broker, partition, at),
+            Then::Recode => {
+                if let Err(error) = self.recode(cx, partition, at) {
+                    let told = Told { answer: Answer::Missing, said: None, error: Some(error) };
+                    self.refuse(cx, broker, partition, at, &told, false);
+                }
+            }
             Then::Fail { renew } => {
                 // A batch that is called corrupt too often is corrupt: that says more than how often.
                 let said = |code: ErrorCode| !code.is_retriable() || code == ErrorCode::CORRUPT_MESSAGE;
@@ -227,7 +240,8 @@ impl Producer {
         let numbers = [queue.child(), queue.child()];
         let Some(entry) = queue.entry(at) else { return };
         let (batch, count) = (entry.batch.no, entry.batch.count);
-        let means = Means { compression: queue.terms.compression, memory: self.memory.as_ref() };
+        let means =
+            Means { compression: queue.terms.compression, codecs: &self.config.codecs, memory: self.memory.as_ref() };
         match halve(&entry.batch, numbers, means) {
             Ok(halves) => {
                 let first = halves[0].count;

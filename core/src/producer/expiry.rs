@@ -6,6 +6,13 @@ use crate::client::role::Cx;
 use crate::error::{Error, ErrorKind};
 use crate::{OpId, PartitionIx, Time};
 
+/// The end that was asked for, once or again with another deadline.
+#[derive(Debug)]
+pub(super) struct Closing {
+    ops: Vec<OpId>,
+    pub(super) deadline: Time,
+}
+
 impl Producer {
     pub(super) fn pass_time(&mut self, cx: &mut Cx<'_>) {
         self.cool_down(cx);
@@ -30,7 +37,7 @@ impl Producer {
         topics.expire(now, |topic| {
             index.active.iter().any(|p| queues.get(p).is_some_and(|queue| queue.place.0 == topic))
         });
-        if self.closing.is_some_and(|(_, deadline)| deadline <= now) {
+        if self.closing.as_ref().is_some_and(|closing| closing.deadline <= now) {
             self.end_late(cx);
         }
     }
@@ -68,14 +75,17 @@ impl Producer {
         self.end_if_done(cx);
     }
 
-    /// The front has handed over everything; `op` is answered when all of it has its outcome, or at `deadline`.
+    /// The front has handed over everything; `op` is answered when all of it has its outcome, or at `deadline`. Asked again,
+    /// the later deadline counts for both.
     pub(crate) fn close(&mut self, cx: &mut Cx<'_>, op: OpId, deadline: Time) {
-        if self.closed || self.closing.is_some() {
-            let error = Error::new(ErrorKind::Closed, "the producer is closed or being closed");
+        if self.closed {
+            let error = Error::new(ErrorKind::Closed, "the producer is closed");
             cx.done(op, Err(error));
             return;
         }
-        self.closing = Some((op, deadline));
+        let closing = self.closing.get_or_insert_with(|| Closing { ops: Vec::new(), deadline });
+        closing.ops.push(op);
+        closing.deadline = deadline;
         self.unfiled = true;
         self.end_if_done(cx);
         if self.closing.is_some() && deadline <= cx.now.mono {
@@ -85,17 +95,17 @@ impl Producer {
 
     /// Answers the close when nothing is left here or in the front.
     pub(super) fn end_if_done(&mut self, cx: &mut Cx<'_>) {
-        let Some((op, _)) = self.closing else { return };
-        let left = self.queues.values().any(|q| !q.is_empty() || q.collecting || q.has_left());
-        if !left {
-            self.closing = None;
-            self.closed = true;
+        if self.closing.is_none() || self.queues.values().any(|q| !q.is_empty() || q.collecting || q.has_left()) {
+            return;
+        }
+        self.closed = true;
+        for op in self.closing.take().into_iter().flat_map(|closing| closing.ops) {
             cx.done(op, Ok(Reply::Unit));
         }
     }
 
     fn end_late(&mut self, cx: &mut Cx<'_>) {
-        let Some((op, _)) = self.closing.take() else { return };
+        let Some(closing) = self.closing.take() else { return };
         self.closed = true;
         let partitions: Vec<PartitionIx> = self.queues.keys().copied().collect();
         let mut batches = 0usize;
@@ -108,6 +118,8 @@ impl Producer {
             }
         }
         let text = format!("the producer was closed with {batches} batches that have no acknowledgement");
-        cx.done(op, Err(Error::new(ErrorKind::Timeout, text)));
+        for op in closing.ops {
+            cx.done(op, Err(Error::new(ErrorKind::Timeout, text.clone())));
+        }
     }
 }

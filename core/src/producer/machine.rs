@@ -19,10 +19,11 @@ use crate::client::Event;
 use crate::client::role::{
     Cx, Known, Lane, LinkFacts, Needs, Owner, Request, RequestError, Response, RoleMachine, Tag,
 };
+use crate::codec::Refused;
 use crate::config::{ClientConfig, ProducerConfig};
 use crate::error::Error;
 use crate::metadata::Diff;
-use crate::{BrokerId, CollectId, OpId, PartitionIx, ProducerIx, Time, Wake, Why};
+use crate::{BrokerId, CollectId, PartitionIx, ProducerIx, Time, TopicIx, Wake, Why};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -59,7 +60,9 @@ pub(crate) struct Producer {
     pub(super) transaction: Option<Transaction>,
     /// A batch's error that ends the producer as soon as the answer is read.
     pub(super) dooming: Option<Error>,
-    pub(super) closing: Option<(OpId, Time)>,
+    pub(super) closing: Option<super::expiry::Closing>,
+    /// Codecs that brokers have refused for a topic.
+    pub(super) refused: BTreeMap<TopicIx, Refused>,
     /// Topics whose leaders are to be reached before there is anything to send.
     pub(super) warming: Vec<Warming>,
     pub(super) closed: bool,
@@ -103,6 +106,7 @@ impl Producer {
             }),
             dooming: None,
             closing: None,
+            refused: BTreeMap::new(),
             warming: Vec::new(),
             closed: false,
             config,
@@ -327,7 +331,7 @@ impl RoleMachine for Producer {
             (self.ask_at, Why::Backoff),
             (self.transaction.as_ref().and_then(|txn| txn.retry_at), Why::Backoff),
             (self.topics.next(), Why::Idle),
-            (self.closing.map(|(_, deadline)| deadline), Why::Operation),
+            (self.closing.as_ref().map(|closing| closing.deadline), Why::Operation),
             (self.warm_deadline(), Why::Operation),
         ];
         timers.into_iter().filter_map(|(at, why)| Some(Wake { at: at?, why })).min()

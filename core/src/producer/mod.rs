@@ -20,6 +20,7 @@ mod outcome;
 mod partitioner;
 mod queue;
 mod ratio;
+mod recode;
 mod report;
 mod request;
 mod scheme;

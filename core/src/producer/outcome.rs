@@ -33,6 +33,8 @@ pub(crate) struct Known {
     pub(crate) oldest: bool,
     /// Its window is closed: nothing more is sent under its stamp (contracts A3, A4).
     pub(crate) settling: bool,
+    /// There is a codec for it that nobody has refused.
+    pub(crate) recodable: bool,
 }
 
 /// What came back for one batch.
@@ -61,6 +63,8 @@ pub(crate) enum Then {
     Restamp { renew: bool },
     /// Its halves take its place (rule 8).
     Split,
+    /// Packed by another codec it goes again, under its own stamp.
+    Recode,
     /// Failed for good; a stamped batch closes its window (rule 11).
     Fail { renew: bool },
 }
@@ -114,6 +118,9 @@ pub(crate) fn outcome(mode: Mode, batch: Known, answer: Answer) -> Verdict {
         Action::Split if batch.count < 2 => fail,
         Action::Split if fate == Fate::Unknown && !refused_only && mode.idempotent => fail,
         Action::Split => verdict(Then::Split),
+        Action::Fatal if batch.recodable && code == Some(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE) => {
+            verdict(Then::Recode)
+        }
         Action::Bump if !mode.idempotent => fail,
         Action::Bump if spent => fail,
         // Rule 5: out of order while an earlier batch is unresolved is that batch's trouble.
@@ -139,8 +146,15 @@ mod tests {
 
     const IDEMPOTENT: Mode = Mode { idempotent: true, retries: u32::MAX };
     const PLAIN: Mode = Mode { idempotent: false, retries: u32::MAX };
-    const FRESH: Known =
-        Known { fate: Fate::NotWritten, refused_only: false, attempts: 1, count: 3, oldest: true, settling: false };
+    const FRESH: Known = Known {
+        fate: Fate::NotWritten,
+        refused_only: false,
+        attempts: 1,
+        count: 3,
+        oldest: true,
+        settling: false,
+        recodable: false,
+    };
     const DOUBTFUL: Known = Known { fate: Fate::Unknown, attempts: 2, ..FRESH };
 
     fn code(code: i16) -> Answer {
@@ -247,6 +261,18 @@ mod tests {
     #[test]
     fn without_idempotence_sequence_errors_are_final() {
         assert_eq!(outcome(PLAIN, FRESH, code(45)).then, Then::Fail { renew: false });
+    }
+
+    #[test]
+    fn a_refused_codec_is_final_only_if_there_is_no_other_one() {
+        assert_eq!(outcome(IDEMPOTENT, FRESH, code(76)).then, Then::Fail { renew: false });
+        let v = outcome(IDEMPOTENT, Known { recodable: true, ..FRESH }, code(76));
+        assert_eq!((v.then, v.fate), (Then::Recode, Fate::NotWritten));
+        // Under its own stamp it can be sent again even if an earlier attempt is in the log.
+        let v = outcome(IDEMPOTENT, Known { recodable: true, ..DOUBTFUL }, code(76));
+        assert_eq!((v.then, v.fate), (Then::Recode, Fate::Unknown));
+        let v = outcome(IDEMPOTENT, Known { recodable: true, ..FRESH }, code(87));
+        assert_eq!(v.then, Then::Fail { renew: false }, "another refusal");
     }
 
     #[test]

@@ -281,7 +281,7 @@ pub(super) mod tests {
             delivery_timeout: Duration::from_secs(120),
             linger: Duration::ZERO,
             request_timeout: Duration::from_secs(30),
-            compression: crate::codec::Compression::NONE,
+            compression: crate::codec::Compression::NONE.into(),
         };
         let mut queue = Queue::new(PartitionIx(0), (TopicIx(0), 0), terms);
         queue.lead(Some((ONE, 3)));

@@ -1,7 +1,7 @@
-//! Cuts a batch that is too large for its topic in two.
+//! Cuts a batch that is too large for its topic in two; what packing anew takes.
 
 use super::handover::{Batch, Memory};
-use crate::codec::{Codec, Compression, Decompressor};
+use crate::codec::{Codec, Codecs, Compression, Compressor, Decompressor, Preference};
 use crate::record::{BodyBuf, BodyCrc, Header, Records, RecordsInfo, SLACK};
 use crate::{BatchNo, Error, ErrorKind, Timestamp};
 use bytes::Bytes;
@@ -11,7 +11,9 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Means<'a> {
     /// What the topic is configured to compress by.
-    pub(crate) compression: Compression,
+    pub(crate) compression: Preference,
+    /// The application's own codecs.
+    pub(crate) codecs: &'a Codecs,
     pub(crate) memory: Option<&'a Arc<dyn Memory>>,
 }
 
@@ -38,10 +40,8 @@ impl Drop for Charged {
 /// The two halves, by bytes, each with at least one record; `count` of the batch is at least 2. The codec stays, and so does
 /// the configured level.
 pub(crate) fn halve(batch: &Batch, numbers: [BatchNo; 2], means: Means<'_>) -> Result<[Batch; 2], Error> {
-    let mut plain = Vec::new();
-    let limit = usize::try_from(batch.plain_bytes).unwrap_or(usize::MAX);
-    let len = Decompressor::default().decompress(batch.codec, &batch.body, &mut plain, limit)?;
-    let plain = plain.get(..len).unwrap_or_default();
+    let plain = plain(batch, means.codecs)?;
+    let len = plain.len();
     let info = RecordsInfo {
         base_offset: 0,
         last_offset_delta: i32::try_from(batch.count).unwrap_or(i32::MAX).saturating_sub(1),
@@ -53,7 +53,7 @@ pub(crate) fn halve(batch: &Batch, numbers: [BatchNo; 2], means: Means<'_>) -> R
     let room = len.saturating_add(10 * usize::try_from(batch.count).unwrap_or(usize::MAX));
     let mut halves = [BodyBuf::new(vec![0; room.saturating_add(SLACK)]), BodyBuf::default()];
     let mut headers: Vec<Header<'_>> = Vec::new();
-    for record in Records::new(plain, info) {
+    for record in Records::new(&plain, info) {
         let record = record?;
         headers.clear();
         headers.extend(record.headers);
@@ -77,23 +77,42 @@ pub(crate) fn halve(batch: &Batch, numbers: [BatchNo; 2], means: Means<'_>) -> R
     Ok([seal(batch, &first, numbers[0], means)?, seal(batch, &second, numbers[1], means)?])
 }
 
+/// The records of a batch in wire form.
+pub(super) fn plain(batch: &Batch, codecs: &Codecs) -> Result<Vec<u8>, Error> {
+    let mut plain = Vec::new();
+    let limit = usize::try_from(batch.plain_bytes).unwrap_or(usize::MAX);
+    let decompressed = Decompressor::with(codecs.clone()).decompress(batch.codec, &batch.body, &mut plain, limit);
+    plain.truncate(decompressed?);
+    Ok(plain)
+}
+
+/// Compresses into a buffer of just that size.
+pub(super) fn compress(plain: &[u8], by: Compression, means: Means<'_>) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::new();
+    let len = Compressor::with(by, means.codecs.clone()).compress(plain, &mut out)?;
+    out.truncate(len);
+    out.shrink_to_fit();
+    Ok(out)
+}
+
+/// A body that is charged to the producer's memory.
+pub(super) fn charge(bytes: Vec<u8>, memory: Option<&Arc<dyn Memory>>) -> Bytes {
+    if let Some(memory) = memory {
+        memory.take(bytes.len());
+    }
+    Bytes::from_owner(Charged { bytes, memory: memory.cloned() })
+}
+
 fn seal(parent: &Batch, half: &BodyBuf, no: BatchNo, means: Means<'_>) -> Result<Batch, Error> {
     let bytes = match parent.codec {
         Codec::None => half.plain().to_vec(),
         codec => {
-            let configured = Some(means.compression).filter(|compression| compression.codec() == codec);
-            let compression = configured.map_or_else(|| Compression::new(codec, None), Ok)?;
-            let mut out = Vec::new();
-            let len = compression.compress(half.plain(), &mut out)?;
-            out.truncate(len);
-            out.shrink_to_fit();
-            out
+            let configured = means.compression.of(codec);
+            let by = configured.map_or_else(|| means.codecs.compression(codec, None), Ok)?;
+            compress(half.plain(), by, means)?
         }
     };
-    if let Some(memory) = means.memory {
-        memory.take(bytes.len());
-    }
-    let body = Bytes::from_owner(Charged { bytes, memory: means.memory.cloned() });
+    let body = charge(bytes, means.memory);
     Ok(Batch {
         no,
         crc: BodyCrc::of(&body),
@@ -109,17 +128,22 @@ fn seal(parent: &Batch, half: &BodyBuf, no: BatchNo, means: Means<'_>) -> Result
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::Time;
 
-    fn means(codec: Codec) -> Means<'static> {
-        Means { compression: Compression::new(codec, None).unwrap(), memory: None }
+    fn by(compression: Compression) -> Means<'static> {
+        let codecs = Box::leak(Box::default());
+        Means { compression: compression.into(), codecs, memory: None }
+    }
+
+    pub(in super::super) fn means(codec: Codec) -> Means<'static> {
+        by(Compression::new(codec, None).unwrap())
     }
 
     type Plain = (i64, Option<Vec<u8>>, Option<Vec<u8>>, usize);
 
-    fn batch(codec: Codec, records: &[Plain]) -> Batch {
+    pub(in super::super) fn batch(codec: Codec, records: &[Plain]) -> Batch {
         let mut buf = BodyBuf::with_limit(1 << 20);
         for (timestamp, key, value, headers) in records {
             let headers = vec![Header::new("h", b"x"); *headers];
@@ -140,7 +164,7 @@ mod tests {
         seal(&parent, &buf, BatchNo(7), means(codec)).unwrap()
     }
 
-    fn records(batch: &Batch) -> Vec<Plain> {
+    pub(in super::super) fn records(batch: &Batch) -> Vec<Plain> {
         let mut plain = Vec::new();
         let len = Decompressor::default().decompress(batch.codec, &batch.body, &mut plain, 1 << 20).unwrap();
         let info = RecordsInfo {
@@ -204,7 +228,7 @@ mod tests {
         for (codec, fast, best) in [(Codec::Gzip, 1, 9), (Codec::Zstd, 1, 19)] {
             let whole = batch(codec, &all);
             let size = |level| {
-                let means = Means { compression: Compression::new(codec, Some(level)).unwrap(), memory: None };
+                let means = by(Compression::new(codec, Some(level)).unwrap());
                 let [a, b] = halve(&whole, [BatchNo(1), BatchNo(2)], means).unwrap();
                 a.body.len() + b.body.len()
             };

@@ -2,7 +2,7 @@
 
 use super::outcome::Mode;
 use super::sequence::REMEMBERED;
-use crate::codec::Compression;
+use crate::codec::Preference;
 use crate::config::{Acks, ProducerConfig};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) struct Terms {
     pub(crate) linger: Duration,
     /// One request has one time limit, so topics with another go in another.
     pub(crate) request_timeout: Duration,
-    pub(crate) compression: Compression,
+    pub(crate) compression: Preference,
 }
 
 impl Terms {
@@ -42,7 +42,7 @@ impl Terms {
             delivery_timeout: own.map_or(config.delivery_timeout, |t| t.delivery_timeout),
             linger: own.map_or(config.linger, |t| t.linger),
             request_timeout: own.map_or(config.request_timeout, |t| t.request_timeout),
-            compression: own.map_or(config.compression, |t| t.compression),
+            compression: own.map_or_else(|| config.preference(), crate::config::TopicConfig::preference),
         }
     }
 }
@@ -75,6 +75,7 @@ mod tests {
         let own = TopicConfig {
             acks: Acks::One,
             compression: config.compression,
+            compression_fallbacks: vec![],
             delivery_timeout,
             batch_size: 1,
             linger: Duration::from_secs(1),

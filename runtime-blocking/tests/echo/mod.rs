@@ -79,7 +79,12 @@ impl Echo {
         let (tell, told) = channel();
         let slot = (ProducerIx(0), 0, BatchNo(0));
         let plain = b"to be packed"[..].into();
-        let work = Work::Pack(PackWork { slot, compression: klamm_core::codec::Compression::NONE, plain });
+        let work = Work::Pack(PackWork {
+            slot,
+            compression: klamm_core::codec::Compression::NONE,
+            codecs: klamm_core::codec::Codecs::default(),
+            plain,
+        });
         let first = match plan.target {
             Target::Addr(addr) => Action::Connect { conn: CONN, addr, broker: None },
             Target::Host(host, port) => Action::Lookup { id: LookupId(1), host: host.into(), port },

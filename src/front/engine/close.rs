@@ -17,7 +17,25 @@ pub(super) struct ProducerClosing {
     setters: Vec<OpSetter>,
     deadline: Option<Time>,
     hurried: bool,
-    asked: Option<OpId>,
+    asked: Option<Asked>,
+}
+
+/// What the core was told: it is told again when the deadline changes.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// The answer to this one counts.
+    op: OpId,
+    deadline: Time,
+}
+
+impl Asked {
+    /// The deadline to tell the core, if it knows another or none.
+    fn news(asked: Option<Self>, deadline: Option<Time>, now: Now) -> Option<Time> {
+        match asked {
+            None => Some(deadline.unwrap_or(now.mono + GRACE)),
+            Some(asked) => deadline.filter(|deadline| *deadline != asked.deadline),
+        }
+    }
 }
 
 impl ProducerClosing {
@@ -37,7 +55,7 @@ impl ProducerClosing {
 pub(super) struct Closing {
     setters: Vec<OpSetter>,
     deadline: Option<Time>,
-    asked: Option<OpId>,
+    asked: Option<Asked>,
     undelivered: Option<Error>,
 }
 
@@ -84,9 +102,7 @@ impl Engine {
     pub(super) fn go_on_closing(&mut self, now: Now) {
         for (ix, producer) in &mut self.producers {
             let Some(closing) = &mut producer.closing else { continue };
-            if closing.asked.is_some() {
-                continue;
-            }
+            let Some(until) = Asked::news(closing.asked, closing.deadline, now) else { continue };
             if !std::mem::replace(&mut closing.hurried, true) {
                 let (mut batches, mut tickets) = (Vec::new(), Vec::new());
                 for topic in producer.front.all() {
@@ -95,18 +111,18 @@ impl Engine {
                 }
             }
             let late = closing.deadline.is_some_and(|at| at <= now.mono);
-            if producer.front.shared.is_settled() && (producer.ends.is_empty() || late) {
+            let handed_over = producer.front.shared.is_settled() && (producer.ends.is_empty() || late);
+            if handed_over || closing.asked.is_some() {
                 let op = self.front.op();
-                closing.asked = Some(op);
-                let until = closing.deadline.unwrap_or(now.mono + GRACE);
+                closing.asked = Some(Asked { op: closing.asked.map_or(op, |asked| asked.op), deadline: until });
                 self.client.handle_command(now, op, Command::CloseProducer(*ix, until));
             }
         }
         let Some(closing) = &mut self.closing else { return };
-        if closing.asked.is_none() && self.producers.is_empty() && self.consumers.is_empty() {
+        let Some(deadline) = Asked::news(closing.asked, closing.deadline, now) else { return };
+        if self.producers.is_empty() && self.consumers.is_empty() {
             let op = self.front.op();
-            closing.asked = Some(op);
-            let deadline = closing.deadline.unwrap_or(now.mono + GRACE);
+            closing.asked = Some(Asked { op: closing.asked.map_or(op, |asked| asked.op), deadline });
             self.client.handle_command(now, op, Command::Shutdown { deadline });
         }
     }
@@ -124,7 +140,10 @@ impl Engine {
 
     /// The core ended a producer, or itself.
     pub(super) fn closed(&mut self, op: OpId) {
-        let ended = self.producers.iter().find(|(_, p)| p.closing.as_ref().is_some_and(|c| c.asked == Some(op)));
+        let ended = self
+            .producers
+            .iter()
+            .find(|(_, p)| p.closing.as_ref().is_some_and(|c| c.asked.is_some_and(|asked| asked.op == op)));
         if let Some(ix) = ended.map(|(ix, _)| *ix) {
             let Some(producer) = self.producers.remove(&ix) else { return };
             if let Some(closing) = &mut self.closing {
@@ -137,7 +156,7 @@ impl Engine {
             let closed = Error::new(ErrorKind::Closed, "the producer was closed");
             producer.abandon(&closed, &mut self.wakers);
             self.front.signal.notify();
-        } else if self.closing.as_ref().is_some_and(|closing| closing.asked == Some(op)) {
+        } else if self.closing.as_ref().is_some_and(|closing| closing.asked.is_some_and(|asked| asked.op == op)) {
             self.end(&Error::new(ErrorKind::Closed, "the client was closed"));
         }
     }

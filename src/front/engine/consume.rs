@@ -108,8 +108,11 @@ impl Engine {
                 continue;
             }
             shelf.close();
-            let how = shelf.usual_close();
-            self.close_consumer(now, shelf.ix, None, how, deadline);
+            match self.consumers.closing(shelf.ix) {
+                // It ends already, perhaps with more time than there is now.
+                Some(op) => self.client.handle_command(now, op, Command::Deadline(deadline)),
+                None => self.close_consumer(now, shelf.ix, None, shelf.usual_close(), deadline),
+            }
         }
     }
 }

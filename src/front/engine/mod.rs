@@ -162,6 +162,11 @@ impl Engine {
                     producer.topic(&name, shape, &mut self.wakers);
                 }
             }
+            Event::CodecRefused { producer, partition, codec } => {
+                if let Some(slot) = self.producers.get(&producer).and_then(|p| p.slot(partition)) {
+                    slot.refuse(codec);
+                }
+            }
             Event::Delivered { producer, partition, batch, base_offset, append_time } => {
                 if let Some(setter) = self.producers.get(&producer).and_then(|p| p.slot(partition)?.resolve(batch)) {
                     setter.deliver(base_offset, append_time, &mut self.wakers);

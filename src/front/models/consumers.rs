@@ -22,7 +22,7 @@ fn poll(shelf: &Shelf) -> Taken {
 fn a_wakeup_and_a_close_end_a_poll_that_waits() {
     for close in [false, true] {
         model(3, move || {
-            let shelf = Shelf::new(ConsumerIx(0), Arc::new(ConsumerConfig::default()), front());
+            let shelf = Shelf::new(ConsumerIx(0), Arc::new(ConsumerConfig::default()), front()).unwrap();
             let other = shelf.clone();
             let ender = thread::spawn(move || if close { other.close() } else { other.wakeup() });
             assert!(matches!(poll(&shelf), Taken::End));
@@ -35,7 +35,7 @@ fn a_wakeup_and_a_close_end_a_poll_that_waits() {
 fn what_is_asked_of_a_consumer_reaches_a_driver_that_sleeps() {
     model(3, || {
         let front = front();
-        let shelf = Shelf::new(ConsumerIx(0), Arc::new(ConsumerConfig::default()), front.clone());
+        let shelf = Shelf::new(ConsumerIx(0), Arc::new(ConsumerConfig::default()), front.clone()).unwrap();
         let other = shelf.clone();
         let asker = thread::spawn(move || {
             other.start(klamm_core::client::Command::Subscribe(ConsumerIx(0), klamm_core::client::Subscription::None))

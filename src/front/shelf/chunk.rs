@@ -5,7 +5,7 @@ use super::lent::Lent;
 use super::memory::{Buffer, Credit};
 use klamm_core::Error;
 use klamm_core::client::{Chunk, Stamp, TopicPartition};
-use klamm_core::codec::Decompressor;
+use klamm_core::codec::{Codecs, Decompressor};
 use klamm_core::record::{
     ChunkCursor, ReadLimits, RecordError, RecordView, RecordsInfo, Section, TimestampType, VerifiedBatch,
     VerifiedRecords,
@@ -39,6 +39,13 @@ pub(crate) struct Source {
     info: RecordsInfo,
     pub(crate) timestamp_type: TimestampType,
     pub(crate) leader_epoch: i32,
+}
+
+impl Tools {
+    /// With the application's own codecs.
+    pub(crate) fn new(codecs: &Codecs) -> Self {
+        Self { decompressor: Decompressor::with(codecs.clone()), ..Self::default() }
+    }
 }
 
 impl Source {

@@ -26,6 +26,7 @@ pub(crate) use wish::Entry;
 
 use super::op::{OpSetter, OpSlot, op_slot};
 use super::{Front, locked};
+use crate::consumer::interceptor::Interceptors;
 use crate::front::sync::Mutex;
 use crate::front::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use chunk::Shelved;
@@ -138,6 +139,7 @@ pub(crate) struct Shelf {
     pub(crate) ix: ConsumerIx,
     pub(crate) config: Arc<ConsumerConfig>,
     pub(crate) settings: Settings,
+    pub(crate) interceptors: Option<Box<Interceptors>>,
     pub(crate) front: Arc<Front>,
     home: Arc<Home>,
     /// The driver has something to fetch here.
@@ -154,9 +156,13 @@ pub(crate) struct Shelf {
 }
 
 impl Shelf {
-    pub(crate) fn new(ix: ConsumerIx, config: Arc<ConsumerConfig>, front: Arc<Front>) -> Arc<Self> {
-        Arc::new(Self {
+    /// # Errors
+    /// If an interceptor of the configuration is none.
+    pub(crate) fn new(ix: ConsumerIx, config: Arc<ConsumerConfig>, front: Arc<Front>) -> Result<Arc<Self>, Error> {
+        let interceptors = Interceptors::new(&config.interceptors)?;
+        Ok(Arc::new(Self {
             ix,
+            interceptors,
             settings: Settings::new(&config),
             config,
             home: Home::new(front.clone()),
@@ -167,7 +173,7 @@ impl Shelf {
             touched: AtomicU64::new(0),
             handed: AtomicU64::new(0),
             state: Mutex::default(),
-        })
+        }))
     }
 
     /// Works on the state; afterwards, without the lock, drops what came loose, wakes whom it concerns and tells the

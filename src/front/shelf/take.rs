@@ -50,7 +50,9 @@ impl Shelf {
                 let single = asking.silent && asking.lane.is_none();
                 let step = state.go_on(self, asking, same, &mut left, &mut portions, tools, cx, trash);
                 if let (true, Step::Over(Ok(Taken::Some { portions, .. }))) = (single, &step) {
-                    tools.lent = portions.last().and_then(|portion| state.lend(self, portion.ix));
+                    // Every record has to pass the interceptors.
+                    let lendable = portions.last().filter(|_| self.interceptors.is_none());
+                    tools.lent = lendable.and_then(|portion| state.lend(self, portion.ix));
                 }
                 step
             });

@@ -297,6 +297,11 @@ impl Cluster {
         self.with(|brokers, now| brokers.move_leader(now, topic, partition, leader))
     }
 
+    /// Has brokers refuse a codec from now on, as those of other makes do: see [`Settings::refused_codecs`].
+    pub fn refuse_codec(&self, codec: klamm_core::codec::Codec) {
+        self.with(|brokers, _| brokers.refuse_codec(codec));
+    }
+
     /// Makes a broker the coordinator of a group.
     ///
     /// # Errors

@@ -65,6 +65,9 @@ pub struct Settings {
     pub replication_lag: Duration,
     /// How long brokers that are not concerned go on naming the old leader after a change. Default 0.
     pub metadata_lag: Duration,
+    /// Codecs that Produce answers with UNSUPPORTED_COMPRESSION_TYPE, as brokers of other makes do; Kafka itself takes all of
+    /// them. Default none.
+    pub refused_codecs: Vec<klamm_core::codec::Codec>,
     /// `socket.request.max.bytes`. Default 100 MiB.
     pub max_request_bytes: usize,
     /// `fetch.max.bytes`. Default 55 MiB.
@@ -117,6 +120,7 @@ impl Default for Settings {
             broker_session: Duration::from_millis(500),
             replication_lag: Duration::ZERO,
             metadata_lag: Duration::ZERO,
+            refused_codecs: Vec::new(),
             max_request_bytes: 100 << 20,
             fetch_max_bytes: 55 << 20,
             max_idle: Duration::from_secs(600),

@@ -113,8 +113,10 @@ fn keys_kinds_and_defaults_are_those_of_the_official_client() {
         };
         assert_eq!(kind, def.kind, "{place}");
         let section = match (def.role.as_str(), key.name) {
-            // Retries of administration are bounded by time; interceptors of consumers are not there yet.
-            ("admin", "retries") | ("consumer", "interceptor.classes") => Section::Producer,
+            // Retries of administration are bounded by time.
+            ("admin", "retries") => Section::Producer,
+            // One key for both roles.
+            ("producer", "interceptor.classes") => Section::Consumer,
             ("producer", _) => Section::Producer,
             ("consumer", _) => Section::Consumer,
             _ => Section::Client,

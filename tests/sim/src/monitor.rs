@@ -2,6 +2,7 @@
 //! most five batches of a partition under way, to one broker, under one epoch (contracts section 3, item 2).
 
 use crate::flight::Flights;
+use klamm_core::codec::Codec;
 use klamm_core::record::BatchHeader;
 use klamm_core::wire::frame::decode_request_header;
 use klamm_core::wire::messages::ProduceRequest;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 type Window = (i64, i16, String, i32);
 
 /// One sent batch: records, checksum.
-type Sent = (i32, u32);
+type Sent = (i32, u32, Option<Codec>);
 
 #[derive(Debug, Default)]
 pub(crate) struct Monitor {
@@ -73,7 +74,7 @@ impl Monitor {
         }
         let window = (stamp.producer_id, stamp.epoch, topic.to_owned(), partition);
         let sent = self.sent.entry(window.clone()).or_default();
-        let one = (batch.count, batch.crc);
+        let one = (batch.count, batch.crc, batch.attributes.codec().ok());
         let next = self.next.entry(window.clone()).or_insert(0);
         if i64::from(stamp.base_sequence) > *next {
             let text = format!("{window:?}: a gap, number {} where {next} was next", stamp.base_sequence);
@@ -83,6 +84,10 @@ impl Monitor {
         match sent.get(&stamp.base_sequence) {
             // A batch that was too large is split: its first half has its number.
             Some(before) if one.0 < before.0 => {
+                sent.insert(stamp.base_sequence, one);
+            }
+            // Its codec was refused: the same records by another. What the log says of them is judged elsewhere.
+            Some(before) if one.0 == before.0 && one.2 != before.2 => {
                 sent.insert(stamp.base_sequence, one);
             }
             Some(before) if *before != one => {
@@ -102,7 +107,7 @@ impl Monitor {
         let mut wrong = self.wrong.clone();
         for (window, sent) in &self.sent {
             let mut next = 0;
-            for (base, (count, _)) in sent {
+            for (base, (count, ..)) in sent {
                 if *base < next {
                     wrong.push(format!("{window:?}: number {base} again, {next} was next"));
                 }

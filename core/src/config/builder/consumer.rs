@@ -1,7 +1,8 @@
 //! The section of consumers.
 
-use super::put_in;
+use super::{merge_interceptors, put_in};
 use crate::config::entries::Entries;
+use crate::config::plugin::Plugin;
 use crate::config::value::Value;
 use crate::config::{Assignor, AutoCommit, Section, keys};
 use std::time::Duration;
@@ -12,6 +13,7 @@ pub struct ConsumerConfig {
     pub(in crate::config) entries: Entries,
     /// Without a group, whatever the client's configuration says.
     pub(super) groupless: bool,
+    pub(super) interceptors: Vec<Plugin>,
 }
 
 impl ConsumerConfig {
@@ -61,6 +63,7 @@ impl ConsumerConfig {
         }
         self.groupless = other.groupless || (self.groupless && other.entries.get("group.id").is_none());
         self.entries.merge(&other.entries);
+        merge_interceptors(&mut self.interceptors, &other.interceptors);
     }
 
     /// Who commits offsets, and which; by default klamm, what earlier polls returned, every 5 s.
@@ -83,6 +86,14 @@ impl ConsumerConfig {
     #[doc(alias = "partition.assignment.strategy")]
     pub fn assignors(self, assignors: impl IntoIterator<Item = Assignor>) -> Self {
         self.put("partition.assignment.strategy", &assignors.into_iter().collect::<Vec<_>>().write())
+    }
+
+    /// Adds an interceptor, behind those that are there.
+    #[must_use]
+    #[doc(alias = "interceptor.classes")]
+    pub fn interceptor(mut self, interceptor: impl Into<Plugin>) -> Self {
+        self.interceptors.push(interceptor.into());
+        self
     }
 
     /// Where this consumer is, if not where its connection says: it reads from a replica in the same rack (KIP-392).

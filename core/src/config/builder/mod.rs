@@ -1,6 +1,8 @@
 //! The builders that an application fills: nothing fails here, all problems are told together when a handle is made
 //! from them (or by [`Config::validate`]).
 
+#[macro_use]
+mod shared;
 mod consumer;
 mod producer;
 mod resolve;
@@ -13,6 +15,7 @@ pub use topic::TopicConfig;
 use super::entries::Entries;
 use super::plugin::{Broker, Plugin, RewriteAddress};
 use super::{Origin, Section, keys};
+use crate::codec::{Codec, Codecs, CustomCodec};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +28,7 @@ pub struct Config {
     consumer: ConsumerConfig,
     classes: BTreeMap<String, Plugin>,
     rewrite: Option<RewriteAddress>,
+    codecs: Codecs,
 }
 
 impl Config {
@@ -128,6 +132,17 @@ impl Config {
         self
     }
 
+    /// Has one of Kafka's codecs written and read by the application's own code, by producers and consumers alike.
+    /// `Codec::None` cannot be replaced.
+    #[must_use]
+    pub fn codec(mut self, codec: Codec, custom: impl CustomCodec) -> Self {
+        if codec == Codec::None {
+            self.entries.early.error("a codec cannot be given for none: it stands for no compression", &Origin::Code);
+        }
+        self.codecs = self.codecs.with(codec, Arc::new(custom));
+        self
+    }
+
     /// Dials what this function answers instead of the address that a broker advertises: tunnels, port-forwards.
     #[must_use]
     pub fn rewrite_address(mut self, rewrite: impl Fn(Broker<'_>) -> String + Send + Sync + 'static) -> Self {
@@ -199,6 +214,15 @@ fn unknown(given: &str) -> String {
 }
 
 /// Puts a key into a section's settings, if it belongs there.
+fn merge_interceptors(all: &mut Vec<Plugin>, others: &[Plugin]) {
+    for interceptor in others {
+        // One that came out of this section is in it.
+        if !all.contains(interceptor) {
+            all.push(interceptor.clone());
+        }
+    }
+}
+
 fn put_in(entries: &mut Entries, section: Section, given: &str, value: &str) {
     let Some(key) = keys::find(given) else {
         return entries.early.error(unknown(given), &Origin::Code);

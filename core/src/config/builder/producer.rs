@@ -1,11 +1,9 @@
 //! The section of producers.
 
-use super::{TopicConfig, put_in};
+use super::{TopicConfig, merge_interceptors, put_in};
 use crate::config::entries::Entries;
-use crate::config::plugin::{Partitioning, Plugin};
-use crate::config::reader::FROM_CODE;
-use crate::config::value::Value;
-use crate::config::{Compression, Key, Origin, Section, keys};
+use crate::config::plugin::Plugin;
+use crate::config::{Key, Origin, Section, keys};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,36 +50,8 @@ impl ProducerConfig {
             self.partitioner = other.partitioner;
         }
         self.entries.merge(&other.entries);
-        for interceptor in other.interceptors {
-            // One that came out of this section is in it.
-            if !self.interceptors.contains(&interceptor) {
-                self.interceptors.push(interceptor);
-            }
-        }
+        merge_interceptors(&mut self.interceptors, &other.interceptors);
         self.topics.extend(other.topics);
-    }
-
-    /// How batches are compressed: a codec, or a codec and its level.
-    #[must_use]
-    #[doc(alias = "compression.type")]
-    pub fn compression(self, compression: Compression) -> Self {
-        Self { entries: put_compression(self.entries, compression), ..self }
-    }
-
-    /// Who chooses the partition of a record that names none.
-    #[must_use]
-    #[doc(alias = "partitioner.class")]
-    pub fn partitioner(self, partitioner: impl Into<Partitioning>) -> Self {
-        match partitioner.into() {
-            Partitioning::UniformSticky => self.put("partitioner.class", "uniform_sticky"),
-            Partitioning::RoundRobin => self.put("partitioner.class", "round_robin"),
-            Partitioning::Scheme(scheme) => self.put("partitioner.class", scheme.name()),
-            Partitioning::Custom(plugin) => {
-                let mut this = self.put("partitioner.class", FROM_CODE);
-                this.partitioner = Some(plugin);
-                this
-            }
-        }
     }
 
     /// Adds an interceptor, behind those that are there.
@@ -98,41 +68,21 @@ impl ProducerConfig {
         self.topics.insert(name.into(), overrides);
         self
     }
+}
 
+shared_setters!(ProducerConfig, "");
+
+plain_setters! { ProducerConfig {
     /// Whether asking for a topic that does not exist may create it, if brokers create topics at all.
-    #[must_use]
     #[doc(alias = "allow.auto.create.topics")]
-    pub fn allow_auto_create_topics(self, value: bool) -> Self {
-        self.put("allow.auto.create.topics", &value.write())
-    }
-
+    allow_auto_create_topics: bool = "allow.auto.create.topics";
     /// How long to wait for the answer to a Produce request; by default as the connection's.
-    #[must_use]
     #[doc(alias = "request.timeout.ms")]
-    pub fn request_timeout(self, value: Duration) -> Self {
-        self.put("request.timeout.ms", &value.write())
-    }
-
+    request_timeout: Duration = "request.timeout.ms";
     /// How long to wait before a batch is sent again, the first time; by default as the connection's.
-    #[must_use]
     #[doc(alias = "retry.backoff.ms")]
-    pub fn retry_backoff(self, value: Duration) -> Self {
-        self.put("retry.backoff.ms", &value.write())
-    }
-
+    retry_backoff: Duration = "retry.backoff.ms";
     /// How long that wait becomes at most; by default as the connection's.
-    #[must_use]
     #[doc(alias = "retry.backoff.max.ms")]
-    pub fn retry_backoff_max(self, value: Duration) -> Self {
-        self.put("retry.backoff.max.ms", &value.write())
-    }
-}
-
-pub(super) fn put_compression(mut entries: Entries, compression: Compression) -> Entries {
-    let mut put = |name: &str, value: &str| entries.put(keys::named(name), name, value, Origin::Code);
-    put("compression.type", compression.name());
-    if let Some(level) = compression.level() {
-        put(&format!("compression.{}.level", compression.name()), &level.to_string());
-    }
-    entries
-}
+    retry_backoff_max: Duration = "retry.backoff.max.ms";
+} }

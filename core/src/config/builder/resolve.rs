@@ -67,7 +67,8 @@ impl Config {
 
     fn read_producer(&self, section: &ProducerConfig) -> (config::ProducerConfig, Report) {
         // What is wrong with the connection's keys is told once, by `read_client`; the reader only looks values up there.
-        let mut reader = Reader::new(Section::Producer, vec![&section.entries, &self.entries], &self.classes);
+        let mut reader = Reader::new(Section::Producer, vec![&section.entries, &self.entries], &self.classes)
+            .with_codecs(&self.codecs);
         reader.check_each();
         let mut config = config::ProducerConfig::read(&mut reader);
         if let Some(plugin) = &section.partitioner {
@@ -76,7 +77,7 @@ impl Config {
         config.interceptors.extend(section.interceptors.iter().cloned());
         for (name, overrides) in &section.topics {
             let layers = vec![&overrides.entries, &section.entries, &self.entries];
-            let mut inner = Reader::new(Section::Producer, layers, &self.classes);
+            let mut inner = Reader::new(Section::Producer, layers, &self.classes).with_codecs(&self.codecs);
             inner.check_each();
             let mut own = config::TopicConfig::read(&mut inner);
             // A partitioner from code is a value, which no layer of text can hand down.
@@ -95,9 +96,11 @@ impl Config {
     }
 
     fn read_consumer(&self, section: &ConsumerConfig, complete: bool) -> (config::ConsumerConfig, Report) {
-        let mut reader = Reader::new(Section::Consumer, vec![&section.entries, &self.entries], &self.classes);
+        let mut reader = Reader::new(Section::Consumer, vec![&section.entries, &self.entries], &self.classes)
+            .with_codecs(&self.codecs);
         reader.check_each();
         let mut config = config::ConsumerConfig::read(&mut reader);
+        config.interceptors.extend(section.interceptors.iter().cloned());
         check::consumer(&mut config, &mut reader, complete);
         (config, reader.report)
     }
@@ -196,7 +199,8 @@ mod tests {
             .set("transaction.timeout.ms", 1000)
             .set("group.protocol", "consumer")
             .set("config.providers", "file");
-        assert_eq!(errors(&refused).len(), 3, "{:?}", errors(&refused));
+        let without = usize::from(!cfg!(feature = "unstable-protocol"));
+        assert_eq!(errors(&refused).len(), 3 + without, "{:?}", errors(&refused));
         let harmless = Config::new("a")
             .set("group.protocol", "CLASSIC")
             .set("config.providers", "")

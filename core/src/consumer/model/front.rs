@@ -96,7 +96,7 @@ impl Front {
                 freed.extend(self.sweep());
             }
             Event::ConsumerFailed { error, .. } => self.errors.push(error),
-            Event::AutoCommitted { .. } => {}
+            Event::AutoCommitted { .. } | Event::Committed { .. } => {}
             Event::Done { op, result } => self.answers.push((op, result.is_ok())),
             other => panic!("{other:?}"),
         }

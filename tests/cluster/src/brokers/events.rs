@@ -97,6 +97,11 @@ impl Brokers {
         self.move_leader(now, OFFSETS, partition, broker)
     }
 
+    /// Has Produce refuse a codec from now on.
+    pub fn refuse_codec(&mut self, codec: klamm_core::codec::Codec) {
+        self.state.settings.refused_codecs.push(codec);
+    }
+
     /// Makes `broker` the coordinator of a transactional id.
     pub fn move_transaction_coordinator(&mut self, now: Now, id: &str, broker: i32) -> Result<(), EventError> {
         self.set_time(now);

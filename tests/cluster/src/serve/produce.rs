@@ -74,6 +74,7 @@ impl State {
             part.topic.clone()
         };
         let sink = self.settings.sink;
+        let refused = self.settings.refused_codecs.clone();
         let lag = self.settings.replication_lag;
         let Some(topic) = self.topics.get_mut(&named) else {
             return part.response = bare(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
@@ -89,6 +90,9 @@ impl State {
             Ok(raw) => raw,
             Err(refusal) => return part.response = failed(index, refusal, -1),
         };
+        if refused.iter().any(|codec| codec.id() == raw.codec()) {
+            return part.response = bare(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE);
+        }
         // 3.8.
         let guard = guards.get(&(part.topic.clone(), index)).cloned().unwrap_or(Ok(false));
         let verified = match guard {

@@ -1,9 +1,10 @@
 //! What klamm reads, and where it stands.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use klamm::{ConsumerConfig, ErrorKind, Timestamp, TopicPartition};
+use klamm::{Consumed, ConsumerConfig, ConsumerInterceptor, ErrorKind, Offsets, Plugin, Timestamp, TopicPartition};
 use klamm_live::{Behaviour, Record, Runtime, Target};
 
 use crate::client::{connect, drive, expect_nothing, reader, send_all, take};
@@ -17,6 +18,7 @@ pub(crate) const BEHAVIOURS: &[Behaviour] = &[
     Behaviour::of_klamm("a_missing_offset_without_a_reset_is_an_error", no_reset),
     Behaviour::of_klamm("no_poll_gives_more_than_max_poll_records", max_poll_records),
     Behaviour::of_klamm("wakeup_ends_a_poll_once", wakeup),
+    Behaviour::of_klamm("interceptors_of_a_consumer_see_its_records_and_commits", interceptors),
     Behaviour::of_klamm("a_record_written_during_a_poll_ends_it", long_poll),
 ];
 
@@ -43,6 +45,40 @@ async fn write(kafka: &klamm::Kafka, topic: &str, partition: i32, count: i64) ->
 }
 
 const START: i64 = 1_700_000_000_000;
+
+/// What an interceptor saw: offsets handed out, offsets committed.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<(Vec<i64>, Vec<i64>)>>);
+
+impl ConsumerInterceptor for Seen {
+    fn on_consume(&self, records: &Consumed<'_>) {
+        self.0.lock().unwrap().0.extend(records.records().map(|record| record.offset()));
+    }
+
+    fn on_commit(&self, offsets: &Offsets) {
+        self.0.lock().unwrap().1.extend(offsets.iter().map(|(_, offset)| offset));
+    }
+}
+
+fn interceptors(target: &Target, runtime: Runtime) -> Result<()> {
+    let topic = target.topic("intercepted");
+    drive(runtime, async {
+        let kafka = connect(target, runtime).await?;
+        write(&kafka, &topic, 0, 10).await?;
+        let seen = Seen::default();
+        let config = ConsumerConfig::group(&topic)
+            .set("auto.offset.reset", "earliest")
+            .interceptor(Plugin::consumer_interceptor(seen.clone()));
+        let mut consumer = kafka.consumer_with(config)?;
+        consumer.subscribe([&topic])?;
+        let read = take(&mut consumer, 10).await?;
+        ensure!(seen.0.lock().unwrap().0 == (0..10).collect::<Vec<_>>(), "not what was read: {read:#?}");
+        consumer.commit_sync().await?;
+        ensure!(seen.0.lock().unwrap().1.last() == Some(&10), "the commit was not told");
+        consumer.close().await?;
+        Ok(kafka.close().await?)
+    })
+}
 
 fn seek_and_position(target: &Target, runtime: Runtime) -> Result<()> {
     let topic = target.topic("seek");

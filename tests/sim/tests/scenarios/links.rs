@@ -100,3 +100,25 @@ fn cn_13_a_broker_that_restarts_slowly_is_waited_for() {
         judge_log(&sim, "t", &results);
     });
 }
+
+#[test]
+fn a_close_that_is_given_less_time_later_takes_less() {
+    few(|sim| async move {
+        sim.cluster().create_topic("t", 1);
+        let kafka = kafka(&sim).await;
+        let consumer = standalone(&kafka, "t", 1, |c| c);
+        consumer.close().await.expect("nothing is in the way");
+        // All roles have ended, so the core closes the connections; this answer keeps one of them open.
+        sim.cluster().fault(Api::CreateTopics).times(1).silence();
+        let admin = kafka.admin();
+        let creation = admin.create_topics([klamm::admin::NewTopic::new("u", 1, 1)]);
+        assert!(within(&sim, ms(3_000), creation.into_future()).await.is_none(), "it is answered");
+        let begin = sim.elapsed();
+        let close = kafka.close();
+        sim.sleep(ms(500)).await;
+        assert!(!close.is_ready(), "nothing keeps the connection");
+        close.within(ms(2_000)).await.expect("closed");
+        let took = sim.elapsed() - begin;
+        assert!(took >= ms(2_400) && took < ms(3_000), "{took:?}");
+    });
+}

@@ -2,6 +2,7 @@
 //! (`docs/scenarios.md`). Those of the first priority run under 16 seeds,
 //! which draw how the network cuts and delays, others under fewer.
 
+mod codecs;
 mod commits;
 mod committed;
 mod consumer;
@@ -11,6 +12,7 @@ mod groups;
 mod idempotence;
 mod idempotence_epochs;
 mod idle;
+mod interceptors;
 mod links;
 mod metadata;
 mod producer;
