@@ -1,8 +1,7 @@
 //! Interceptors: code of the application that sees every record of a producer on its way out, and what became of it.
 
 use crate::delivery::{At, Delivery, metadata};
-use crate::front::ack::BatchAck;
-use crate::front::line::Ticket;
+use crate::front::ack::{BatchAck, Standing};
 use crate::front::locked;
 use crate::front::sync::Mutex;
 use crate::producer::Producer;
@@ -31,7 +30,7 @@ pub trait ProducerInterceptor: Send + Sync + 'static {
         let _ = record;
     }
 
-    /// A record is acknowledged or has failed. On the driver's thread, so it must be quick and must not wait; on the sender's if
+    /// A record is acknowledged or has failed: told before its `Delivery`, a flush or a close sees that. On the driver's thread, so it must be quick and must not wait; on the sender's if
     /// the record was refused at the call.
     #[doc(alias = "onAcknowledgement")]
     fn on_acknowledgement(&self, acknowledgement: &Acknowledgement<'_>) {
@@ -162,7 +161,7 @@ pub(crate) struct Shared(pub(crate) Arc<dyn ProducerInterceptor>);
 pub(crate) struct Interceptors {
     all: Vec<Shared>,
     /// By what decides about them, a batch or a place in line: each outcome looks at its own records only.
-    pending: Mutex<BTreeMap<Key, Vec<Pending>>>,
+    pending: Mutex<BTreeMap<Key, Group>>,
     panics: AtomicU64,
 }
 
@@ -179,6 +178,14 @@ impl Wake for Nudge {
     fn wake(self: Arc<Self>) {
         self.interceptors.look(self.key);
     }
+}
+
+/// The records that wait for one outcome.
+#[derive(Default)]
+struct Group {
+    waiting: Vec<Pending>,
+    /// Somebody has the records in hand.
+    taken: bool,
 }
 
 struct Pending {
@@ -253,68 +260,92 @@ impl Interceptors {
         let first = {
             let mut pending = locked(&self.pending);
             let group = pending.entry(key).or_default();
-            group.push(one);
-            group.len() == 1
+            group.waiting.push(one);
+            group.waiting.len() == 1 && !group.taken
         };
         if first {
             self.look(key);
         }
     }
 
-    /// Tells the outcomes of a batch's records if they are known; else its waker comes back here. Whoever finds no records
-    /// leaves them to the one who took them, who looks once more when he has put them back.
+    /// Tells the outcomes of a batch's records if they are known, and then lets everybody see them; else its waker comes back
+    /// here. Who finds the records taken leaves them, and what comes meanwhile, to the one who took them.
     fn look(self: &Arc<Self>, key: Key) {
         let waker = Waker::from(Arc::new(Nudge { interceptors: self.clone(), key }));
+        let mut told = Vec::new();
         loop {
-            let Some(mut group) = locked(&self.pending).remove(&key) else { return };
-            let Some(first) = group.first_mut() else { return };
-            let known = match &first.at {
-                At::Batch(ack, ..) => ack.settled(&waker),
-                At::Line(ticket) => match Ticket::watch(ticket, &waker) {
-                    None => false,
-                    Some(None) => true,
-                    Some(Some(placed)) => {
-                        placed.ack.watch();
-                        first.at = At::Batch(placed.ack, placed.index, placed.delta);
-                        for one in group {
-                            self.add(one);
-                        }
+            let group = {
+                let mut pending = locked(&self.pending);
+                let Some(group) = pending.get_mut(&key).filter(|group| !group.taken) else { return };
+                group.taken = true;
+                std::mem::take(&mut group.waiting)
+            };
+            let Some(at) = group.first().map(|first| first.at.clone()) else { return };
+            match at.standing(&waker) {
+                Standing::Pending => {
+                    self.put_back(key, group);
+                    // Nobody found the records while they were taken; what came then is seen here.
+                    if at.standing(&waker) == Standing::Pending {
                         return;
                     }
-                },
-            };
-            if known {
-                for one in group {
-                    self.tell(one);
                 }
-                return;
-            }
-            let watched = first.at.clone();
-            {
-                let mut pending = locked(&self.pending);
-                let later = pending.insert(key, group).unwrap_or_default();
-                pending.entry(key).or_default().extend(later);
-            }
-            // Nobody found the records while they were out; what came then is seen here.
-            let come = match &watched {
-                At::Batch(ack, ..) => ack.settled(&waker),
-                At::Line(ticket) => ticket.is_ready(),
-            };
-            if !come {
-                return;
+                Standing::Split => {
+                    for one in self.leave(key, group) {
+                        let Pending { topic, partition, headers, at } = one;
+                        match at.further() {
+                            Ok(at) => self.add(Pending { topic, partition, headers, at }),
+                            Err(at) => self.tell(&Pending { topic, partition, headers, at }),
+                        }
+                    }
+                    return;
+                }
+                Standing::Known => {
+                    for one in &group {
+                        self.tell(one);
+                    }
+                    told.extend(group.into_iter().map(|one| one.at));
+                    if self.is_done(key) {
+                        at.publish();
+                        drop(at);
+                        told.into_iter().for_each(At::unwatch);
+                        return;
+                    }
+                }
             }
         }
     }
 
-    fn tell(&self, one: Pending) {
-        let Pending { topic, partition, headers, at } = one;
-        let (partition, result) = at.peek(partition);
-        for interceptor in &self.all {
-            let told = Acknowledgement { topic: &topic, partition, headers: &headers, result: result.as_ref() };
-            self.guard(|| interceptor.0.on_acknowledgement(&told));
+    fn put_back(&self, key: Key, mut group: Vec<Pending>) {
+        let mut pending = locked(&self.pending);
+        let kept = pending.entry(key).or_default();
+        group.append(&mut kept.waiting);
+        *kept = Group { waiting: group, taken: false };
+    }
+
+    /// Everything of a batch that waits under other names from now on.
+    fn leave(&self, key: Key, mut group: Vec<Pending>) -> Vec<Pending> {
+        let rest = locked(&self.pending).remove(&key);
+        group.extend(rest.into_iter().flat_map(|rest| rest.waiting));
+        group
+    }
+
+    /// Whether all who wait for a batch were told; else they are to be taken again.
+    fn is_done(&self, key: Key) -> bool {
+        let mut pending = locked(&self.pending);
+        let Some(group) = pending.get_mut(&key) else { return true };
+        group.taken = false;
+        let done = group.waiting.is_empty();
+        if done {
+            pending.remove(&key);
         }
-        if let At::Batch(ack, ..) = at {
-            ack.unwatch();
+        done
+    }
+
+    fn tell(&self, one: &Pending) {
+        let (partition, result) = one.at.peek(one.partition);
+        for interceptor in &self.all {
+            let told = Acknowledgement { topic: &one.topic, partition, headers: &one.headers, result: result.as_ref() };
+            self.guard(|| interceptor.0.on_acknowledgement(&told));
         }
     }
 }
@@ -331,6 +362,45 @@ impl At {
         match self {
             Self::Batch(ack, ..) => Arc::as_ptr(ack) as Key,
             Self::Line(ticket) => Arc::as_ptr(ticket) as Key,
+        }
+    }
+
+    fn standing(&self, teller: &Waker) -> Standing {
+        match self {
+            Self::Batch(ack, ..) => ack.intercept(teller),
+            Self::Line(ticket) => match ticket.intercept(teller) {
+                None => Standing::Pending,
+                Some(None) => Standing::Known,
+                Some(Some(_)) => Standing::Split,
+            },
+        }
+    }
+
+    /// Where a record is now: in its batch, or in the part of it. Where it was, if it is nowhere.
+    fn further(self) -> Result<Self, Self> {
+        let next = match &self {
+            Self::Batch(ack, index, delta) => ack.part(*index).map(|(part, index)| (part, index, *delta)),
+            Self::Line(ticket) => {
+                let placed = ticket.intercept(Waker::noop()).flatten();
+                placed.map(|placed| (placed.ack, placed.index, placed.delta))
+            }
+        };
+        let Some((ack, index, delta)) = next else { return Err(self) };
+        ack.watch();
+        self.unwatch();
+        Ok(Self::Batch(ack, index, delta))
+    }
+
+    fn publish(&self) {
+        match self {
+            Self::Batch(ack, ..) => ack.publish(),
+            Self::Line(ticket) => ticket.publish(),
+        }
+    }
+
+    fn unwatch(self) {
+        if let Self::Batch(ack, ..) = self {
+            ack.unwatch();
         }
     }
 

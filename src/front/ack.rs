@@ -41,6 +41,21 @@ struct Inner {
     parts: Vec<(u32, u32, Arc<BatchAck>)>,
     /// Fences that hold the batch without being its sender.
     watchers: usize,
+    /// Interceptors are to be told before anybody sees the outcome: wakes whoever tells them.
+    teller: Option<Waker>,
+    /// The outcome's state, until they are told.
+    coming: Option<u8>,
+}
+
+/// What there is to tell interceptors of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing yet.
+    Pending,
+    /// The outcome.
+    Known,
+    /// Its parts have outcomes of their own.
+    Split,
 }
 
 /// Where a record of a batch ended.
@@ -103,17 +118,39 @@ impl BatchAck {
         }
     }
 
-    /// The outcome of one record, if it is known, without looking at it as its sender does.
+    /// The outcome of one record of a batch without parts, if it is known to whoever tells interceptors of it.
     pub(crate) fn peek(&self, index: u32) -> Option<Result<Landed, Error>> {
-        match self.state.load(Ordering::Acquire) {
-            PENDING => None,
+        let coming = locked(&self.inner).coming;
+        match coming.unwrap_or_else(|| self.state.load(Ordering::Acquire)) {
+            PENDING | SPLIT => None,
             DELIVERED => Some(Ok(self.landed(index))),
-            SPLIT => {
-                let (part, index) = self.part(index)?;
-                part.peek(index)
-            }
             _ => Some(Err(self.error(index))),
         }
+    }
+
+    /// How it stands; if there is nothing to tell yet, `teller` is woken before anybody sees the outcome, and whoever it wakes
+    /// has to [`publish`](Self::publish) that.
+    pub(crate) fn intercept(&self, teller: &Waker) -> Standing {
+        let mut inner = locked(&self.inner);
+        match self.state.load(Ordering::Acquire) {
+            PENDING if inner.coming.is_none() => {
+                inner.teller = Some(teller.clone());
+                Standing::Pending
+            }
+            SPLIT => Standing::Split,
+            _ => Standing::Known,
+        }
+    }
+
+    /// Interceptors are told: everybody may see the outcome. Hold no lock.
+    pub(crate) fn publish(&self) {
+        let wakers = {
+            let mut inner = locked(&self.inner);
+            let Some(state) = inner.coming.take() else { return };
+            self.state.store(state, Ordering::Release);
+            std::mem::take(&mut inner.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// The outcome of one record, if it is known. Looking at a failure makes it seen.
@@ -180,7 +217,8 @@ impl BatchAck {
         culprits.iter().find(|(at, _)| *at == index).map_or(error, |(_, own)| own).clone()
     }
 
-    fn part(&self, index: u32) -> Option<(Arc<Self>, u32)> {
+    /// The part that a record of a split batch is in, and its place there.
+    pub(crate) fn part(&self, index: u32) -> Option<(Arc<Self>, u32)> {
         let inner = locked(&self.inner);
         let (first, _, part) = inner.parts.iter().find(|(first, count, _)| (*first..first + count).contains(&index))?;
         Some((part.clone(), index - first))
@@ -317,11 +355,13 @@ impl AckSetter {
     /// The batch goes on in parts `(first, count)`, for each of which this gives a setter.
     pub(crate) fn split(self, parts: &[(u32, u32)], wakers: &mut Wakers) -> Vec<Self> {
         let Some(own) = self.ack.clone() else { return Vec::new() };
+        let teller = locked(&own.inner).teller.clone();
         let acks: Vec<_> = parts
             .iter()
             .map(|(first, count)| {
                 let ack = BatchAck::new(own.slot.clone(), own.base_timestamp, own.generation);
                 ack.set_count(*count);
+                locked(&ack.inner).teller.clone_from(&teller);
                 (*first, *count, ack)
             })
             .collect();
@@ -356,11 +396,18 @@ fn resolve(ack: &Arc<BatchAck>, wakers: &mut Wakers, set: impl FnOnce(&BatchAck,
     let (state, unseen) = {
         let mut inner = locked(&ack.inner);
         let state = set(ack, &mut inner);
-        wakers.append(&mut inner.wakers);
-        ack.state.store(state, Ordering::Release);
-        // Decided under the lock that fences take: what they find failed is counted, or some sender still holds it.
-        let alone = || Arc::strong_count(ack) <= 1 + inner.watchers;
-        (state, state == FAILED && alone() && !ack.seen.swap(true, Ordering::AcqRel))
+        let told_first = inner.teller.take().map(|teller| wakers.push(teller)).is_some();
+        if told_first && state != SPLIT {
+            // Who tells the interceptors lets the others see it, and counts it if it is a failure that nobody sees.
+            inner.coming = Some(state);
+            (state, false)
+        } else {
+            wakers.append(&mut inner.wakers);
+            ack.state.store(state, Ordering::Release);
+            // Decided under the lock that fences take: what they find failed is counted, or some sender still holds it.
+            let alone = || Arc::strong_count(ack) <= 1 + inner.watchers;
+            (state, state == FAILED && alone() && !ack.seen.swap(true, Ordering::AcqRel))
+        }
     };
     if state != SPLIT {
         ack.slot.shared.leave(ack.count.load(Ordering::Relaxed) as usize);

@@ -91,6 +91,10 @@ pub(crate) struct Placed {
 struct State {
     outcome: Option<Result<Placed, Error>>,
     wakers: Vec<Waker>,
+    /// Interceptors are to be told before anybody sees a failure: wakes whoever tells them.
+    teller: Option<Waker>,
+    /// The failure, until they are told.
+    coming: Option<Error>,
 }
 
 /// What the sender of a waiting record sees of it.
@@ -167,7 +171,32 @@ impl Ticket {
 
     /// Why it failed before it was placed, without looking at it as its sender does.
     pub(crate) fn failure(&self) -> Option<Error> {
-        leaf(&self.state).outcome.as_ref().and_then(|outcome| outcome.as_ref().err().cloned())
+        let state = leaf(&self.state);
+        state.coming.clone().or_else(|| state.outcome.as_ref()?.as_ref().err().cloned())
+    }
+
+    /// As [`watch`](Self::watch) for interceptors: `teller` is woken before anybody sees a failure, and whoever it wakes has to
+    /// [`publish`](Self::publish) that.
+    pub(crate) fn intercept(&self, teller: &Waker) -> Option<Option<Placed>> {
+        let mut state = leaf(&self.state);
+        match &state.outcome {
+            Some(outcome) => Some(outcome.as_ref().ok().cloned()),
+            None if state.coming.is_some() => Some(None),
+            None => {
+                state.teller = Some(teller.clone());
+                None
+            }
+        }
+    }
+
+    /// Interceptors are told: everybody may see the failure. Hold no lock.
+    pub(crate) fn publish(&self) {
+        let mut wakers = Wakers::new();
+        let coming = leaf(&self.state).coming.take();
+        if let Some(error) = coming {
+            self.set(Err(error), &mut wakers);
+        }
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// As [`poll`](Self::poll), without counting as a look at the failure: `Some(None)` is one.
@@ -187,7 +216,12 @@ impl Ticket {
     /// Without a yield point: a ticket is placed under its slot's lock.
     fn set(&self, outcome: Result<Placed, Error>, wakers: &mut Wakers) {
         let mut state = leaf(&self.state);
+        let told_first = state.teller.take().map(|teller| wakers.push(teller)).is_some();
         if state.outcome.is_none() {
+            if let (true, Err(error)) = (told_first, &outcome) {
+                state.coming = Some(error.clone());
+                return;
+            }
             state.outcome = Some(outcome);
             self.ready.store(true, Ordering::Release);
             wakers.append(&mut state.wakers);
