@@ -101,6 +101,9 @@ impl Delivery {
     /// # Errors
     /// Why the record was not acknowledged; `ErrorKind::Misuse` on the thread that runs the driver.
     pub fn wait(self) -> Result<RecordMetadata> {
+        if let Some(known) = self.try_result() {
+            return known;
+        }
         let guard = self.guard();
         guard.and_then(|()| park::block_on(self, None).unwrap_or_else(|| Err(park::misuse())))
     }

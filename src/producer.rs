@@ -2,7 +2,7 @@
 
 use crate::delivery::{Delivery, TrySendError, TrySendReason};
 use crate::front::ack::BatchAck;
-use crate::front::append::{Refusal, Sent, place};
+use crate::front::append::{At, Refusal, Sent, place};
 use crate::front::inbox::Input;
 use crate::front::line::Placed;
 use crate::front::line::Ticket;
@@ -67,9 +67,29 @@ impl Producer {
     /// `BufferFull` already: await [`queued`](Delivery::queued) for back-pressure.
     #[must_use = "await the acknowledgement, or `.queued()` for back-pressure; the record is on its way either way"]
     pub fn send(&self, record: Record<'_>) -> Delivery {
+        match self.send_at_once(&record, place) {
+            Some(placed) => placed.into(),
+            None => self.send_looking(record),
+        }
+    }
+
+    #[inline(never)]
+    fn send_looking(&self, record: Record<'_>) -> Delivery {
         match &self.handle.front.interceptors {
             None => self.send_plain(record),
             Some(interceptors) => self.send_intercepted(interceptors, &record),
+        }
+    }
+
+    /// Sends a record to a topic that was looked up, if nothing stands in its way; `None`: nothing has changed.
+    #[inline(always)]
+    pub(crate) fn send_at_once<R>(&self, record: &Record<'_>, done: impl FnOnce(At<'_>) -> R) -> Option<R> {
+        let front = &*self.handle.front;
+        match record.target.0 {
+            To::Topic(Topic { slot }) if Arc::ptr_eq(&slot.shared, &front.shared) && front.interceptors.is_none() => {
+                slot.send_at_once(&record.parts(), done)
+            }
+            _ => None,
         }
     }
 

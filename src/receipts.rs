@@ -37,6 +37,8 @@ pub struct Receipts {
 struct Hot {
     segment: Segment,
     at: u64,
+    /// The address of its batch, which its entry keeps.
+    ack: usize,
 }
 
 struct Entry {
@@ -112,26 +114,32 @@ impl Receipts {
         self.batches.iter().filter(|entry| !entry.done).count() + self.lined.len()
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, (ack, index, _): At<'_>) {
-        let number = self.next;
-        self.next += 1;
-        if let Some(hot) = &mut self.hot {
-            let Segment { number: first, index: begin, count } = hot.segment;
-            let entry = self.batches.get((hot.at - self.gone) as usize);
-            let same = entry.is_some_and(|entry| Arc::ptr_eq(&entry.ack, ack));
-            if same && begin + count == index && first + u64::from(count) == number {
-                hot.segment.count += 1;
+        if let Some(Hot { segment, ack: own, .. }) = &mut self.hot {
+            if *own == Arc::as_ptr(ack).addr() && segment.index.wrapping_add(segment.count) == index {
+                segment.count += 1;
+                self.next += 1;
                 return;
             }
         }
-        self.begin(ack, Segment { number, index, count: 1 });
+        self.begin(ack, index);
+    }
+
+    /// A record that is in no batch.
+    fn line(&mut self, ticket: Arc<Ticket>) {
+        // The numbers of a run follow each other.
+        self.cool();
+        self.lined.push_back((self.next, ticket));
+        self.next += 1;
     }
 
     /// Begins a run: of another batch, or behind records that went elsewhere.
     #[inline(never)]
-    fn begin(&mut self, ack: &Arc<BatchAck>, segment: Segment) {
+    fn begin(&mut self, ack: &Arc<BatchAck>, index: u32) {
         self.cool();
+        let segment = Segment { number: self.next, index, count: 1 };
+        self.next += 1;
         let partition = ack.slot.ix.0 as usize;
         if self.current.len() <= partition {
             self.current.resize(partition + 1, None);
@@ -146,12 +154,12 @@ impl Receipts {
                 *current = Some(at);
             }
         }
-        self.hot = Some(Hot { segment, at });
+        self.hot = Some(Hot { segment, at, ack: Arc::as_ptr(ack).addr() });
     }
 
     /// Puts the run of the last record among its batch's segments.
     fn cool(&mut self) {
-        if let Some(Hot { segment, at }) = self.hot.take() {
+        if let Some(Hot { segment, at, .. }) = self.hot.take() {
             if let Some(entry) = self.entry(at) {
                 entry.segments.push(segment);
             }
@@ -368,26 +376,25 @@ impl fmt::Debug for Receipts {
 impl Producer {
     /// As [`send`](Self::send), with the outcome kept in `receipts`: no reference count per record.
     pub fn send_to(&self, receipts: &mut Receipts, record: Record<'_>) {
+        if self.send_at_once(&record, |at| receipts.push(at)).is_none() {
+            self.send_to_looking(receipts, &record);
+        }
+    }
+
+    #[inline(never)]
+    fn send_to_looking(&self, receipts: &mut Receipts, record: &Record<'_>) {
         if let Some(interceptors) = self.interceptors() {
-            match self.send_intercepted(interceptors, &record).0 {
+            match self.send_intercepted(interceptors, record).0 {
                 delivery::At::Batch(ack, index, delta) => receipts.push((&ack, index, delta)),
-                delivery::At::Line(ticket) => {
-                    receipts.lined.push_back((receipts.next, ticket));
-                    receipts.next += 1;
-                }
+                delivery::At::Line(ticket) => receipts.line(ticket),
             }
             return;
         }
         let parts = record.parts();
-        self.with_topic(&record.target, |topic| {
-            let sent = topic.send(&parts, true, |at: At<'_>| receipts.push(at));
-            let ticket = match sent {
-                Ok(Sent::Placed(())) => return,
-                Ok(Sent::Waiting(ticket)) => ticket,
-                Err(refusal) => failed(topic, refusal),
-            };
-            receipts.lined.push_back((receipts.next, ticket));
-            receipts.next += 1;
+        self.with_topic(&record.target, |topic| match topic.send(&parts, true, |at: At<'_>| receipts.push(at)) {
+            Ok(Sent::Placed(())) => {}
+            Ok(Sent::Waiting(ticket)) => receipts.line(ticket),
+            Err(refusal) => receipts.line(failed(topic, refusal)),
         });
     }
 }

@@ -45,6 +45,16 @@ fn a_record_by_name_with_key_and_lent_headers_allocates_nothing() {
 }
 
 #[test]
+fn waiting_for_an_outcome_that_is_known_allocates_nothing() {
+    rig(|producer, topic| {
+        let sent: Vec<_> = (0..1100).map(|_| producer.send(Record::to(topic).value("v"))).collect();
+        producer.flush().wait().unwrap();
+        let mut sent = sent.into_iter();
+        assert_eq!(count(|_| assert!(sent.next().is_some_and(|delivery| delivery.wait().is_ok()))), 0);
+    });
+}
+
+#[test]
 fn try_send_allocates_nothing() {
     rig(|producer, topic| {
         assert_eq!(count(|_| drop(producer.try_send(Record::to(topic).value("v")).unwrap())), 0);

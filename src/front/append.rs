@@ -8,6 +8,7 @@ use super::slot::{Slot, SlotState, told};
 use super::sync::{Locked, locked};
 use super::topics::TopicSlot;
 use klamm_core::Error;
+use klamm_core::producer::partition_for_key;
 use std::sync::Arc;
 
 /// What became of a record that was taken.
@@ -60,13 +61,67 @@ enum Put<'a, R> {
     Cold(Locked<'a, SlotState>),
 }
 
+/// The kernel's coarse clock is behind the exact one by less than this, in ms.
+const LAG: i64 = 100;
+
+/// The coarse clock lags: a record is not before its batch's own exact base for that. A base that is further ahead is one that
+/// the application set.
+#[inline]
+fn not_before(wall: i64, base: Option<i64>) -> i64 {
+    match base {
+        Some(base) if base > wall && base < wall.saturating_add(LAG) => base,
+        _ => wall,
+    }
+}
+
 impl TopicSlot {
+    /// Takes a record into the open batch of its partition, if it is of the usual kind and nothing at all stands in its way. Else
+    /// nothing has changed, and [`send`](Self::send) looks into it.
+    #[inline(always)]
+    pub(crate) fn send_at_once<R>(&self, parts: &Parts<'_>, done: impl FnOnce(At<'_>) -> R) -> Option<R> {
+        let value = parts.value?;
+        let bytes = parts.key.map_or(0, <[u8]>::len) + value.len();
+        let count = self.count();
+        if count == 0 || !parts.headers.is_empty() || bytes >= self.at_once {
+            return None;
+        }
+        let (number, sticky) = match (parts.partition, parts.key) {
+            (Some(set), _) => (u32::try_from(set).ok().filter(|number| *number < count)?, false),
+            (None, Some(key)) => (partition_for_key(key, count), false),
+            (None, None) => (self.sticky(), true),
+        };
+        let slot = self.slot(number)?;
+        let wall = match parts.timestamp {
+            Some(set) => set,
+            None => self.shared.front.clock.wall_millis(self.settings.coarse),
+        };
+        let mut state = locked(&slot.state);
+        let state = &mut *state;
+        if sticky && slot.sticky.current() != number {
+            return None;
+        }
+        let shut = slot.shared.gate() != OPEN || state.dead().is_some() || !state.line.is_empty();
+        if shut || state.acc.open_generation() != Some(slot.shared.generation()) {
+            return None;
+        }
+        let ack = state.open_ack.as_ref()?;
+        let timestamp = match parts.timestamp {
+            Some(set) => set,
+            None => not_before(wall, state.acc.base_timestamp()),
+        };
+        let index = state.acc.append_short(timestamp, parts.key, value, sticky)?;
+        Some(done((ack, index, ack.delta(timestamp))))
+    }
+
     /// Takes a record: into its batch, or into the line behind those that wait already.
     ///
     /// # Errors
     /// Why it cannot be taken; without `wait` also that it would have to wait.
     #[inline]
     pub(crate) fn send<R>(&self, parts: &Parts<'_>, wait: bool, mut done: impl Done<R>) -> Result<Sent<R>, Refusal> {
+        if let Some(placed) = self.send_at_once(parts, &mut done) {
+            return Ok(Sent::Placed(placed));
+        }
         let settings = &*self.settings;
         let bytes = parts.key.map_or(0, <[u8]>::len) + parts.value.map_or(0, <[u8]>::len);
         if bytes >= self.small() || !parts.headers.is_empty() {
@@ -143,7 +198,19 @@ impl TopicSlot {
         if self.shared.gate() != OPEN || state.dead().is_some() {
             return 0;
         }
-        run.take_while(|parts| slot.append(&mut state, parts, way, done).is_some()).count()
+        let SlotState { acc, open_ack, line, .. } = &mut *state;
+        let plain = self.at_once > 0 && line.is_empty() && acc.open_generation() == Some(self.shared.generation());
+        let Some(ack) = open_ack.as_ref().filter(|_| plain) else {
+            return run.take_while(|parts| slot.append(&mut state, parts, way, done).is_some()).count();
+        };
+        let wall = not_before(wall, acc.base_timestamp());
+        let mut put = |parts: &Parts<'_>| {
+            let timestamp = parts.timestamp.unwrap_or(wall);
+            let index = acc.append_short(timestamp, parts.key, parts.value?, way.sticky)?;
+            done((ack, index, ack.delta(timestamp)));
+            Some(())
+        };
+        run.take_while(|parts| put(parts).is_some()).count()
     }
 }
 
@@ -177,8 +244,7 @@ impl Slot {
             return None;
         }
         let ack: &Arc<BatchAck> = state.open_ack.as_ref()?;
-        // The coarse clock lags: it is never before the batch's own exact base.
-        let timestamp = parts.timestamp.unwrap_or_else(|| way.wall.max(state.acc.base_timestamp().unwrap_or(i64::MIN)));
+        let timestamp = parts.timestamp.unwrap_or_else(|| not_before(way.wall, state.acc.base_timestamp()));
         if !self.shared.budget.reserve() {
             return None;
         }
@@ -287,5 +353,19 @@ impl Slot {
             self.sticky.line(self.number, held, &self.settings, &shared.front.clock);
         }
         Ok(Some(Sent::Waiting(ticket)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::not_before;
+
+    #[test]
+    fn a_lagging_clock_is_lifted_to_the_base_of_the_batch_but_not_to_one_that_was_set_ahead() {
+        assert_eq!(not_before(1_000, Some(1_004)), 1_004);
+        assert_eq!(not_before(1_000, Some(3_600_000)), 1_000);
+        assert_eq!(not_before(1_000, Some(990)), 1_000);
+        assert_eq!(not_before(1_000, None), 1_000);
+        assert_eq!(not_before(i64::MIN, Some(i64::MAX)), i64::MIN);
     }
 }

@@ -103,6 +103,11 @@ impl Settings {
         })
     }
 
+    /// A record of fewer bytes in key and value cannot be too large.
+    pub(crate) fn small(&self) -> usize {
+        self.max_request_size.min(self.buffer_memory) / 2
+    }
+
     /// How many bytes of records a batch of the usual size takes.
     pub(crate) fn body_limit(&self) -> usize {
         self.batch_size.saturating_sub(HEADER_LEN)

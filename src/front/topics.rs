@@ -47,6 +47,8 @@ pub(crate) struct TopicSlot {
     pub(crate) settings: Arc<Settings>,
     /// 0 until the topic is known and every record that waited for it is placed.
     count: AtomicU32,
+    /// Records of fewer bytes in key and value may be [sent at once](Self::send_at_once); 0: none of this topic.
+    pub(super) at_once: usize,
     all_available: AtomicBool,
     turn: AtomicU32,
     sticky: Arc<Sticky>,
@@ -57,7 +59,9 @@ pub(crate) struct TopicSlot {
 impl TopicSlot {
     pub(crate) fn new(name: Arc<str>, shared: Arc<ProducerShared>, settings: Arc<Settings>, number: u64) -> Self {
         let seed = shared.front.seed(u64::from(shared.ix.0) << 32 | number);
+        let plain = matches!(settings.choice, Choice::Builtin) && settings.batch_size > 0 && settings.max_records == 0;
         Self {
+            at_once: if plain { settings.small() } else { 0 },
             name,
             shared,
             settings,
@@ -158,7 +162,7 @@ impl TopicSlot {
 
     /// A record of fewer bytes in key and value cannot be too large.
     pub(crate) fn small(&self) -> usize {
-        self.settings.max_request_size.min(self.settings.buffer_memory) / 2
+        self.settings.small()
     }
 
     /// The sticky choice.

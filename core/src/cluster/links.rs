@@ -182,6 +182,11 @@ impl Cluster {
         self.up.is_empty() && self.dials.is_empty()
     }
 
+    /// The links that stand at this moment.
+    fn standing(&self) -> SmallVec<[(Key, ConnId); 8]> {
+        self.up.iter().map(|(key, conn)| (*key, *conn)).collect()
+    }
+
     /// The next answer, or lost request, of any link; removes links that have ended once their last one is taken.
     pub(crate) fn poll_response(
         &mut self,
@@ -189,7 +194,7 @@ impl Cluster {
         rng: &mut Rng,
         stats: &mut Stats,
     ) -> Option<(ConnId, BrokerId, Tag, Result<Response, RequestError>)> {
-        for (key, conn) in self.up.iter().map(|(k, c)| (*k, *c)).collect::<Vec<_>>() {
+        for (key, conn) in self.standing() {
             let Some((_, link)) = self.link_mut(conn) else { continue };
             if let Some((tag, result)) = link.poll_response() {
                 match &result {
@@ -256,7 +261,7 @@ impl Cluster {
         mut ask: impl FnMut(&LinkFacts<'_>) -> Option<Request>,
     ) -> SmallVec<[(BrokerId, u64); 4]> {
         let mut asked = SmallVec::new();
-        for (key, conn) in self.up.iter().map(|(k, c)| (*k, *c)).collect::<Vec<_>>() {
+        for (key, conn) in self.standing() {
             while let Some((_, link)) = self.link_mut(conn) {
                 let Some(request) = link.facts(key.0.broker()).and_then(|facts| ask(&facts)) else { break };
                 let size: usize = request.body.iter().map(|piece| piece.len()).sum();

@@ -130,6 +130,19 @@ impl Accumulator {
         Some(index)
     }
 
+    /// As [`append`](Self::append) for the records that most producers send: with a value, without headers, under the
+    /// generation that the caller compared with [`open_generation`](Self::open_generation).
+    #[inline(never)]
+    pub fn append_short(&mut self, timestamp: i64, key: Option<&[u8]>, value: &[u8], sticky: bool) -> Option<u32> {
+        let body = &mut self.open.as_mut()?.body;
+        let before = body.len();
+        let index = body.append(timestamp, key, Some(value), &[])?;
+        if sticky {
+            self.sticky_bytes += body.len() - before;
+        }
+        Some(index)
+    }
+
     /// Whether the sticky choice shall move on: it has put at least `batch_size` bytes here. Counts anew if so.
     pub fn roll(&mut self, batch_size: usize) -> bool {
         let due = self.sticky_bytes >= batch_size.max(1);
@@ -275,6 +288,7 @@ impl Accumulator {
     }
 
     /// The generation of the open batch.
+    #[inline]
     pub fn open_generation(&self) -> Option<u64> {
         self.open.as_ref().map(|open| open.generation)
     }

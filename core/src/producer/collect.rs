@@ -113,7 +113,7 @@ impl Producer {
             }
         }
         let brought = taken.iter().any(|t| t.batch.is_some());
-        let mut changed = named.clone();
+        let mut changed: SmallVec<[PartitionIx; 16]> = SmallVec::from_slice(&named);
         for Taken { partition, batch, left } in taken.drain(..) {
             self.queue(cx, partition).left = left;
             if let Some(batch) = batch {

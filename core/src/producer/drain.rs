@@ -6,6 +6,7 @@ use super::index::{Climate, Index};
 use super::queue::Queue;
 use crate::config::Acks;
 use crate::{BrokerId, PartitionIx};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -28,8 +29,8 @@ pub(crate) fn pick(
     broker: BrokerId,
     from: PartitionIx,
     max_bytes: usize,
-) -> (Option<Limits>, Vec<Pick>) {
-    let mut picks = Vec::new();
+) -> (Option<Limits>, SmallVec<[Pick; 8]>) {
+    let mut picks = SmallVec::new();
     let mut limits: Option<Limits> = None;
     let mut bytes = 0usize;
     for partition in index.sendable(broker, from) {
@@ -107,6 +108,6 @@ mod tests {
     #[test]
     fn nothing_goes_to_a_broker_that_leads_nothing() {
         let (index, queues, climate) = queues(&[Acks::All]);
-        assert_eq!(pick(&index, &queues, &climate, BrokerId(2), PartitionIx(0), 100).1, []);
+        assert_eq!(pick(&index, &queues, &climate, BrokerId(2), PartitionIx(0), 100).1.as_slice(), []);
     }
 }

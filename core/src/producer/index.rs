@@ -136,14 +136,16 @@ fn look(queue: &Queue, climate: &Climate) -> Filed {
     }
     let minting = climate.minting(queue);
     let leader = queue.leader.map(|(broker, _)| broker);
+    let sendable = queue.ready(minting).is_some();
     let collectable = if climate.doomed {
         (!queue.collecting && !queue.stalled && queue.left_to_take()).then_some(NOBODY)
     } else {
-        let has = || queue.left.is_ready(climate.now, queue.terms.linger, climate.pressure);
-        leader.filter(|_| queue.wants(minting) && has())
+        // A batch that may be sent is one that does not let others be wanted.
+        let has = !sendable && queue.left.is_ready(climate.now, queue.terms.linger, climate.pressure);
+        leader.filter(|_| has && queue.wants(minting))
     };
     Filed {
-        sendable: leader.filter(|_| queue.ready(minting).is_some()),
+        sendable: leader.filter(|_| sendable),
         collectable,
         links: [leader, queue.owing().filter(|at| Some(*at) != leader)],
         active,

@@ -167,8 +167,8 @@ impl Queue {
 
     /// Whether a batch from the front could leave at once; only then is one collected (contracts 4.1).
     pub(crate) fn wants(&self, minting: Minting) -> bool {
-        let unsent = self.entries.iter().any(|e| e.sent.is_none());
-        !unsent && !self.collecting && !self.stalled && self.has_room() && self.may_mint(minting)
+        let may = !self.collecting && !self.stalled && self.has_room();
+        may && self.entries.iter().all(|e| e.sent.is_some()) && self.may_mint(minting)
     }
 
     /// The next batch goes over this connection. One that broke while nothing was under way lost nothing, but who is behind

@@ -54,8 +54,9 @@ pub(crate) fn build(
     parts: &[Part],
     names: &Names,
 ) -> Result<Request, Error> {
-    let headers: Vec<[u8; HEADER_LEN]> = parts.iter().map(|part| header(part, transaction.is_some())).collect();
-    let entries: Vec<ProduceEntry<'_>> = parts
+    let headers: SmallVec<[[u8; HEADER_LEN]; 4]> =
+        parts.iter().map(|part| header(part, transaction.is_some())).collect();
+    let entries: SmallVec<[ProduceEntry<'_>; 4]> = parts
         .iter()
         .zip(&headers)
         .map(|(part, header)| ProduceEntry {
@@ -74,7 +75,7 @@ pub(crate) fn build(
         acks: acks.wire(),
         timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
     };
-    let mut body = SmallVec::new();
+    let mut body = SmallVec::with_capacity(2 * parts.len() + 1);
     encode_produce_body(&head, &entries, &mut body)
         .map_err(|e| Error::new(crate::ErrorKind::Unsupported, format!("a Produce request has no form: {e}")))?;
     let silent = acks == Acks::Zero;
@@ -120,15 +121,38 @@ pub(crate) struct Parsed {
     pub(crate) endpoints: Vec<Node>,
 }
 
+/// Where a partition stands among the items of a request. Brokers mostly answer in the order in which they were asked, so the
+/// place behind the last one is looked at first.
+struct Places<'a> {
+    items: &'a [Item],
+    next: usize,
+    all: Option<BTreeMap<(TopicIx, i32), usize>>,
+}
+
+impl Places<'_> {
+    fn find(&mut self, place: (TopicIx, i32)) -> Option<usize> {
+        let at = match self.items.get(self.next) {
+            Some(item) if item.place == place => self.next,
+            _ => {
+                let items = self.items;
+                let all = || items.iter().enumerate().map(|(i, item)| (item.place, i)).collect();
+                *self.all.get_or_insert_with(all).get(&place)?
+            }
+        };
+        self.next = at + 1;
+        Some(at)
+    }
+}
+
 /// Reads an answer. Brokers name the partitions in any order; parts that nobody asked for are no harm.
 pub(crate) fn parse(response: &Response, items: &[Item], names: &Names) -> Result<Parsed, Error> {
     let answer = response.decode_whole::<ProduceRequest>()?;
-    let places: BTreeMap<(TopicIx, i32), usize> = items.iter().enumerate().map(|(i, item)| (item.place, i)).collect();
+    let mut places = Places { items, next: 0, all: None };
     let mut said: Vec<Option<Said>> = vec![None; items.len()];
     for topic in answer.responses {
         let Some(ix) = topic_ix(&topic, items, names) else { continue };
         for part in topic.partition_responses {
-            let slot = places.get(&(ix, part.index)).and_then(|i| said.get_mut(*i));
+            let slot = places.find((ix, part.index)).and_then(|i| said.get_mut(i));
             if let Some(slot @ None) = slot {
                 *slot = Some(read(part));
             }

@@ -6,6 +6,7 @@ use super::request::{self, Item, Part};
 use crate::client::role::{Cx, LinkFacts, Request};
 use crate::error::Error;
 use crate::wire::Uuid;
+use smallvec::SmallVec;
 
 impl Producer {
     pub(super) fn send(&mut self, link: &LinkFacts<'_>, cx: &mut Cx<'_>) -> Option<Request> {
@@ -25,7 +26,7 @@ impl Producer {
         self.cursors.insert(broker, last.partition);
         // Batches of one topic side by side, as the wire wants them.
         picks.sort_unstable_by_key(|pick| self.queues.get(&pick.partition).map(|queue| queue.place));
-        let ids: Vec<Uuid> = picks
+        let ids: SmallVec<[Uuid; 8]> = picks
             .iter()
             .map(|pick| {
                 self.queues.get(&pick.partition).and_then(|q| cx.view.topic(q.place.0)).map_or(Uuid::ZERO, |t| t.id)

@@ -66,39 +66,93 @@ fn append(
     value: Option<&[u8]>,
     headers: &[Header<'_>],
 ) -> Option<usize> {
-    let key_len = key.map_or(0, <[u8]>::len);
-    let value_len = value.map_or(0, <[u8]>::len);
+    let lengths = key.map_or(0, <[u8]>::len) | value.map_or(0, <[u8]>::len);
     let deltas = timestamp_delta as u64 | u64::from(offset_delta);
-    if deltas >= NEAR || (key_len | value_len) >= SHORT || !headers.is_empty() {
-        return append_any(buf, at, limit, timestamp_delta, offset_delta, key, value, headers);
+    match (key, value) {
+        (None, Some(value)) if lengths < SHORT && deltas < NEAR && headers.is_empty() => {
+            append_value(buf, at, limit, timestamp_delta, offset_delta, value)
+        }
+        (Some(key), Some(value)) if lengths < SHORT && deltas < NEAR && headers.is_empty() => {
+            append_pair(buf, at, limit, timestamp_delta, offset_delta, key, value)
+        }
+        _ => append_any(buf, at, limit, timestamp_delta, offset_delta, key, value, headers),
     }
+}
+
+/// The most bytes in front of a short record's key, or of its value if it has no key.
+const HEAD: usize = 16;
+
+/// A short record without a key: two words in front of the value.
+#[inline(always)]
+fn append_value(
+    buf: &mut [u8],
+    at: usize,
+    limit: usize,
+    timestamp_delta: i64,
+    offset_delta: u32,
+    value: &[u8],
+) -> Option<usize> {
     let (t, t_len) = word((timestamp_delta as u64) << 1);
     let (o, o_len) = word(u64::from(offset_delta) << 1);
-    let (k, k_len) = word(if key.is_some() { (key_len as u64) << 1 } else { 1 });
-    let (v, v_len) = word(if value.is_some() { (value_len as u64) << 1 } else { 1 });
-    let size = 1 + t_len + o_len + k_len + key_len + v_len + value_len + 1;
+    let (v, v_len) = word((value.len() as u64) << 1);
+    // Attributes, the null key, the count of headers.
+    let size = 3 + t_len + o_len + v_len + value.len();
     let (l, l_len) = word((size as u64) << 1);
     let end = at + l_len + size;
     if end > limit {
         return None;
     }
-    // The one real bounds check; what follows stays inside by at most `SLACK`.
+    // The real bounds check; what follows stays inside by at most `SLACK`.
     let w = buf.get_mut(at..end + SLACK)?;
-    w[..8].copy_from_slice(&(l | t << (8 * l_len + 8)).to_le_bytes());
-    let mut p = l_len + 1 + t_len;
-    w[p..p + 8].copy_from_slice(&(o | k << (8 * o_len)).to_le_bytes());
-    p += o_len + k_len;
-    if let Some(key) = key {
-        w[p..p + key_len].copy_from_slice(key);
-        p += key_len;
-    }
-    w[p..p + 4].copy_from_slice(&(v as u32).to_le_bytes());
-    p += v_len;
-    if let Some(value) = value {
-        w[p..p + value_len].copy_from_slice(value);
-    }
-    w[p + value_len] = 0;
+    let head = w.first_chunk_mut::<{ HEAD + 8 }>()?;
+    put_word(head, 0, l | t << (8 * l_len + 8));
+    put_word(head, l_len + 1 + t_len, o | 1 << (8 * o_len) | v << (8 * o_len + 8));
+    let (copy, rest) = w.get_mut(l_len + 2 + t_len + o_len + v_len..)?.split_at_mut_checked(value.len())?;
+    copy.copy_from_slice(value);
+    *rest.first_mut()? = 0;
     Some(end)
+}
+
+/// A short record with a key: two words in front of the key, one between key and value.
+#[inline(always)]
+fn append_pair(
+    buf: &mut [u8],
+    at: usize,
+    limit: usize,
+    timestamp_delta: i64,
+    offset_delta: u32,
+    key: &[u8],
+    value: &[u8],
+) -> Option<usize> {
+    let (t, t_len) = word((timestamp_delta as u64) << 1);
+    let (o, o_len) = word(u64::from(offset_delta) << 1);
+    let (k, k_len) = word((key.len() as u64) << 1);
+    let (v, v_len) = word((value.len() as u64) << 1);
+    // Attributes and the count of headers.
+    let size = 2 + t_len + o_len + k_len + key.len() + v_len + value.len();
+    let (l, l_len) = word((size as u64) << 1);
+    let end = at + l_len + size;
+    if end > limit {
+        return None;
+    }
+    let w = buf.get_mut(at..end + SLACK)?;
+    let head = w.first_chunk_mut::<{ HEAD + 8 }>()?;
+    put_word(head, 0, l | t << (8 * l_len + 8));
+    put_word(head, l_len + 1 + t_len, o | k << (8 * o_len));
+    let (copy, rest) = w.get_mut(l_len + 1 + t_len + o_len + k_len..)?.split_at_mut_checked(key.len())?;
+    copy.copy_from_slice(key);
+    *rest.first_chunk_mut()? = (v as u32).to_le_bytes();
+    let (copy, rest) = rest.get_mut(v_len..)?.split_at_mut_checked(value.len())?;
+    copy.copy_from_slice(value);
+    *rest.first_mut()? = 0;
+    Some(end)
+}
+
+/// Stores a word at a place below [`HEAD`].
+#[inline(always)]
+fn put_word(head: &mut [u8; HEAD + 8], at: usize, word: u64) {
+    let at = at & (HEAD - 1);
+    head[at..at + 8].copy_from_slice(&word.to_le_bytes());
 }
 
 /// A variable-length integer below 2^28 as a word, and how many bytes of it count.
@@ -194,7 +248,7 @@ impl BodyBuf {
     /// Appends a record; gives its index in the batch, or `None` if it does not fit into this batch (too long, or its
     /// timestamp too far from the first one's) and nothing changed. Nothing is allocated, and a panic on the way leaves
     /// the body as it was.
-    #[inline]
+    #[inline(always)]
     pub fn append(
         &mut self,
         timestamp: i64,

@@ -8,8 +8,43 @@ pub use producer::ProducerStats;
 
 use crate::{BrokerId, ProducerIx, Time};
 
+/// `Clone` for counters that copies in place: plain fields, histograms, lists by key. All fields are named, or it does not
+/// compile.
+macro_rules! copied_in_place {
+    ($counts:ident: $($plain:ident),*; $($whole:ident),*; $($list:ident),*) => {
+        impl Clone for $counts {
+            fn clone(&self) -> Self {
+                let mut new = Self::default();
+                new.clone_from(self);
+                new
+            }
+
+            fn clone_from(&mut self, other: &Self) {
+                let Self { $($plain,)* $($whole,)* $($list,)* } = other;
+                $(self.$plain = *$plain;)*
+                $(self.$whole.clone_from($whole);)*
+                $($crate::stats::copy_list(&mut self.$list, $list);)*
+            }
+        }
+    };
+}
+use copied_in_place;
+
+/// Copies a list in place: its keys seldom change.
+fn copy_list<K: Clone + PartialEq, V: Clone>(list: &mut Vec<(K, V)>, other: &[(K, V)]) {
+    list.truncate(other.len());
+    for ((key, value), (new_key, new)) in list.iter_mut().zip(other) {
+        if key != new_key {
+            key.clone_from(new_key);
+        }
+        value.clone_from(new);
+    }
+    let there = list.len();
+    list.extend_from_slice(other.get(there..).unwrap_or_default());
+}
+
 /// What was counted of one broker, over all connections to it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NodeStats {
     /// Requests put on the way, those to Fetch and JoinGroup among them.
@@ -25,6 +60,8 @@ pub struct NodeStats {
     /// From the last byte of a request to the whole of its answer. Long polls of Fetch and JoinGroup are not in it.
     pub latency: Histogram,
 }
+
+copied_in_place!(NodeStats: requests, responses, bytes_in, bytes_out; request_size, latency;);
 
 /// What was counted of one topic that is written to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,7 +96,7 @@ impl TopicStats {
 }
 
 /// What the core has counted since it began. All numbers only grow, but those of what is there now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Requests built.
@@ -105,6 +142,10 @@ pub struct Stats {
     /// By producer that has not ended.
     pub producers: Vec<(ProducerIx, ProducerStats)>,
 }
+
+copied_in_place!(
+    Stats: requests, responses, lost, bytes_in, bytes_out, connects, connect_failures, deadlines, metadata, fetches, fetched_bytes, rebalances, heartbeats, commits, commit_failures, throttled_ms, connections, metadata_at; ended; nodes, producers
+);
 
 impl Stats {
     pub(crate) fn node(&mut self, broker: BrokerId) -> &mut NodeStats {

@@ -1,10 +1,10 @@
 //! What was counted of producers.
 
-use super::{Histogram, TopicStats, slot};
+use super::{Histogram, TopicStats, copied_in_place, slot};
 use std::sync::Arc;
 
 /// What was counted of one producer, or of all of a client together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProducerStats {
     /// Records acknowledged.
@@ -44,6 +44,10 @@ pub struct ProducerStats {
     /// By topic, in the order in which they were met.
     pub topics: Vec<(Arc<str>, TopicStats)>,
 }
+
+copied_in_place!(
+    ProducerStats: records_acked, records_failed, records_retried, record_bytes, plain_bytes, batches, retries, batches_acked, splits, bumps, requests, records_sent, in_flight; queue_time, latency, throttle, batch_size; topics
+);
 
 impl ProducerStats {
     /// The counts of a topic, new if need be.
