@@ -25,13 +25,20 @@ fn an_idle_clients_thread_is_not_woken() {
     let kafka = Kafka::connect(Blocking, cluster.bootstrap()).wait().unwrap();
     let producer = kafka.producer().unwrap();
     producer.send(Record::to("t").value("v")).wait().unwrap();
-    // The answer's own wake, and what follows from it.
-    std::thread::sleep(Duration::from_millis(500));
-    let before = wakes();
-    std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(wakes() - before, 0, "wakes of the driver's thread in two seconds without work");
-    // It does wake when there is something to do.
+    // A busy machine may take long over the answer's own wake, and what follows from it.
+    let quiet = (0..5).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(500));
+        let before = wakes();
+        std::thread::sleep(Duration::from_secs(2));
+        (wakes() == before).then_some(before)
+    });
+    let before = quiet.expect("two seconds without work and without a wake of the driver's thread");
+    // It does wake when there is something to do. The system counts a wake when the thread sleeps again.
     producer.send(Record::to("t").value("v")).wait().unwrap();
-    assert!(wakes() > before);
+    let woken = (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        wakes() > before
+    });
+    assert!(woken);
     kafka.close().wait().unwrap();
 }
