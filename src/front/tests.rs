@@ -1,7 +1,8 @@
 //! The front without a driver: the test takes batches and resolves them.
 
 use super::ack::Wakers;
-use super::append::{Refusal, Sent, place};
+use super::append::{At, Refusal, Sent, place};
+use super::budget::Grant;
 use super::clock::FrontClock;
 use super::line::{Parts, Placed};
 use super::pack::Packing;
@@ -217,6 +218,29 @@ fn a_small_record_does_not_pass_a_large_one_that_waits() {
     assert_eq!(rig.drain(0).len(), 2);
     assert_eq!(rig.drain(1), [vec![3]]);
     assert!(large.try_result().unwrap().is_ok() && other.try_result().unwrap().is_ok());
+}
+
+#[test]
+fn nobody_gets_into_the_batch_that_is_opened_for_one_who_waits() {
+    let rig = rig(|s| (s.batch_size, s.buffer_memory) = (100, 330));
+    rig.publish(1);
+    let _held = rig.send(&[0; 60]);
+    let large = rig.send(&[1; 200]);
+    let batch = rig.take(0).unwrap();
+    rig.deliver(0, &batch, 0);
+    drop(batch);
+    // As the driver does it: between this and the placing of the line other threads may run.
+    let (slot, shared, bytes) = (rig.slot(0), &rig.producer.shared, 300);
+    assert!(!large.is_queued() && shared.budget.take_for_first(bytes));
+    let (buffer, grant) = (shared.pool.get(bytes), Grant::new(shared.clone(), bytes));
+    let now = rig.now();
+    let refused = locked(&slot.state).open(&slot, buffer, grant, now, now.wall.0, shared.generation());
+    assert!(refused.is_ok());
+    let run = [Parts { partition: Some(0), timestamp: None, key: None, value: Some(&[2; 1]), headers: &[] }];
+    assert_eq!(rig.topic.send_run(Some(0), run.into_iter(), &mut |_: At<'_>| ()), 0);
+    let small = rig.send(&[2; 1]);
+    assert!(!small.is_queued());
+    assert_eq!(rig.drain(0), [vec![1; 200], vec![2; 1]]);
 }
 
 #[test]
