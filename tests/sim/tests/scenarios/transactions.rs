@@ -215,14 +215,21 @@ fn tx_08_who_is_fenced_in_the_middle_of_a_commit_is_told_so() {
         let (_kafka, mut producer) = start(&sim, 1).await;
         let txn = producer.begin_transaction().expect("it begins");
         txn.send(Record::to("t").value("a")).await.expect("written");
-        sim.cluster().fault(Api::EndTxn).times(1).disconnect();
+        // The first asking is lost, or may have been written by who lost the coordinator's place meanwhile.
+        let cluster = sim.cluster();
+        let first = cluster.fault(Api::EndTxn).times(1);
+        if sim.seed() % 4 < 2 {
+            first.disconnect()
+        } else {
+            first.error(16)
+        }
         let commit = txn.commit();
         sim.cluster().fault(Api::EndTxn).times(20).error(14);
         let other = kafka(&sim).await;
         let mut newer = transactional(&other, "id").await;
         sim.cluster().clear_faults();
         let error = commit.await.expect_err("a newer one took its place");
-        assert!(error.is_fatal(), "{error:?}");
+        assert!(error.is_fatal() && error.is_outcome_unknown(), "{error:?}");
         assert!(producer.begin_transaction().is_err_and(|error| error.is_fatal()));
         commit_one(&mut newer, "b").await.expect("it has the name now");
         assert_eq!(settled(&sim, "t").await, ["b"]);
