@@ -164,7 +164,11 @@ impl Cluster {
                 self.start_node(node)?;
             }
         }
-        self.wait_until_up()?;
+        self.wait_until_up()
+    }
+
+    /// Gives every partition back to its first replica, for who asks about what depends on it.
+    pub fn lead_as_at_first(&self) -> Result<()> {
         match self.version.nodes() {
             1 => Ok(()),
             _ => probe::lead_as_at_first(&self.client_ports(), START_LIMIT),

@@ -161,11 +161,13 @@ impl Probe {
 
     /// Makes the first replica of each partition its leader, where it is in sync; any node passes that on.
     pub fn elect_first_replicas(&mut self) -> Result<()> {
-        // All topics; then the time-out.
-        let body = [(-1_i32).to_be_bytes(), 10_000_i32.to_be_bytes()].concat();
-        let answer = self.ask(ELECT_LEADERS, 0, &body)?;
+        // Their first replicas; of all topics; then the time-out.
+        let body = [&[0][..], &(-1_i32).to_be_bytes(), &10_000_i32.to_be_bytes()].concat();
+        let answer = self.ask(ELECT_LEADERS, 1, &body)?;
         let mut read = Cursor(&answer);
         let _throttle = read.i32()?;
+        let refused = read.i16()?;
+        ensure!(refused == 0, "ElectLeaders answered error {refused}");
         read.array(|read| {
             let topic = read.string()?.unwrap_or_default();
             read.array(|read| {
@@ -293,7 +295,8 @@ fn is_led_by_first_replicas(port: u16) -> Result<()> {
     for topic in metadata.topics.iter().filter(|topic| topic.name.starts_with("__")) {
         for partition in &topic.partitions {
             let first = partition.replicas.first() == Some(&partition.leader);
-            ensure!(first, "{}-{} is led by another: {partition:?}", topic.name, partition.index);
+            let name = &topic.name;
+            ensure!(first, "as the node at {port} tells, {name}-{} is led by another: {partition:?}", partition.index);
         }
     }
     Ok(())

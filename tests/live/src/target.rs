@@ -106,11 +106,11 @@ impl Target {
     }
 
     /// For who asks about what other behaviours change, such as who leads what: an in-memory cluster that nobody else has
-    /// used. Apache Kafka is the shared one, which is brought back to its first leaders after each harm.
+    /// used. Apache Kafka is the shared one, brought back to its first leaders.
     pub fn of_its_own(&self) -> Result<Self> {
-        match self.kind() {
-            Kind::Memory => Self::start(Kind::Memory),
-            Kind::Real(_) => Ok(self.clone()),
+        match &self.0 {
+            Behind::Memory(_) => Self::start(Kind::Memory),
+            Behind::Real(cluster) => cluster.lead_as_at_first().map(|()| self.clone()),
         }
     }
 

@@ -74,7 +74,7 @@ fn interceptors(target: &Target, runtime: Runtime) -> Result<()> {
         let read = take(&mut consumer, 10).await?;
         ensure!(seen.0.lock().unwrap().0 == (0..10).collect::<Vec<_>>(), "not what was read: {read:#?}");
         consumer.commit_sync().await?;
-        ensure!(seen.0.lock().unwrap().1.last() == Some(&10), "the commit was not told");
+        ensure!(seen.0.lock().unwrap().1.contains(&10), "the commit was not told");
         consumer.close().await?;
         Ok(kafka.close().await?)
     })
