@@ -3,6 +3,7 @@
 
 use klamm::{Error, Kafka, ProducerConfig, Record};
 use klamm_cluster::Api;
+use klamm_core::codec::Codec;
 use klamm_core::config::{Section, Status, keys};
 use klamm_sim::Sim;
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ async fn application(sim: Sim, set: Vec<Set>) {
     cluster.with(|brokers, _| (1..=3).for_each(|id| brokers.set_rack(id, if id == 2 { "here" } else { "there" })));
     cluster.create_topic("t", 6);
     cluster.create_topic("told", 1);
+    cluster.refuse_codec(Codec::Snappy);
     let kafka = Kafka::connect(&sim, klamm::Config::new(cluster.bootstrap())).await.expect("the cluster answers");
     let section =
         set.iter().fold(ProducerConfig::new().set("client.rack", "here"), |c, (key, value)| c.set(key, value));
@@ -108,6 +110,7 @@ const CHANGES: &[(&str, &str, &[Set])] = &[
     ("compression.gzip.level", "1", &[("compression.type", "gzip")]),
     ("compression.zstd.level", "-50", &[("compression.type", "zstd")]),
     ("compression.level", "1", &[("compression.type", "gzip")]),
+    ("compression.fallbacks", "gzip", &[("compression.type", "snappy")]),
     ("partitioner.class", "round_robin", &[]),
     // Keys of the connection that a producer may have for itself, and one that it shares with consumers.
     ("request.timeout.ms", "10000", &[]),
