@@ -294,7 +294,11 @@ pub struct Decompressor {
 impl Decompressor {
     /// One that leaves what these are for to them.
     pub fn with(codecs: Codecs) -> Self {
-        Self { codecs, ..Self::default() }
+        Self {
+            codecs,
+            #[cfg(feature = "zstd")]
+            zstd: None,
+        }
     }
 
     /// Decompresses `bytes` into the front of `out`, which grows as needed and never shrinks; gives the plain size.
