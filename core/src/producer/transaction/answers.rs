@@ -177,10 +177,13 @@ impl Producer {
                     txn.state = State::Bumping;
                 }
             }
-            Reaction::NotOpen | Reaction::Abort | Reaction::Renew => {
+            reaction @ (Reaction::NotOpen | Reaction::Abort | Reaction::Renew) => {
                 let Some(txn) = &mut self.transaction else { return Ok(answer.throttle_time_ms) };
                 let cause = txn.last.clone().unwrap_or_else(|| Error::from_code(answer.error_code));
-                if commit {
+                // An earlier asking may have been carried out: that nothing is open now does not tell how it ended.
+                if reaction == Reaction::NotOpen && txn.end.as_ref().is_some_and(|end| end.commit && end.unknown) {
+                    self.die(cx, cause);
+                } else if commit {
                     txn.was_aborted(&cause);
                 } else {
                     // Nothing of it is open, and nothing tells which epoch the coordinator is at.

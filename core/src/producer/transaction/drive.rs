@@ -308,7 +308,7 @@ impl Producer {
     }
 
     /// The producer can do nothing more.
-    fn die(&mut self, cx: &mut Cx<'_>, error: Error) {
+    pub(super) fn die(&mut self, cx: &mut Cx<'_>, error: Error) {
         // That a batch may be written says nothing of its transaction: without an EndTxn nothing of it is visible.
         let error = error.with_possibly_written(false).with_fatal();
         self.doom(cx, error.clone());

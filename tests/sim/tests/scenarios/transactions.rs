@@ -135,6 +135,19 @@ fn tx_03_after_an_unknown_outcome_only_the_commit_goes_on() {
     });
 }
 
+#[test]
+fn tx_03_that_nothing_is_open_any_more_does_not_tell_how_a_lost_commit_ended() {
+    scenario(|sim| async move {
+        let (_kafka, mut producer) = start(&sim, 1).await;
+        let cluster = sim.cluster();
+        cluster.fault(Api::EndTxn).times(1).disconnect();
+        cluster.fault(Api::EndTxn).times(1).error(48);
+        let error = commit_one(&mut producer, "a").await.expect_err("nobody knows");
+        assert!(error.is_fatal() && error.is_outcome_unknown(), "{error:?}");
+        assert!(producer.begin_transaction().is_err_and(|error| error.is_fatal()));
+    });
+}
+
 /// A transaction whose end nobody waits for; the error is what its beginning tells of those before.
 async fn unseen(sim: &Sim, producer: &mut TransactionalProducer, n: u64, bad: bool) -> klamm::Result<()> {
     let txn = producer.begin_transaction()?;
